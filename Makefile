@@ -1,0 +1,73 @@
+# Every verb makes the environment it needs, once: type `make help`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+STAMP := $(VENV)/.installed
+RUN := $(VENV)/bin/python
+ARGS ?=
+SCENARIO ?= storm
+MANAGER ?=
+DURATION ?=
+
+.PHONY: help test load lint types format test-all bench lock clean
+
+help: ## show this list
+	@echo "flock-ws: the verbs"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
+		| awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  ARGS='...' is passed on to the program behind the verb, e.g. make test ARGS='-k evict -x'"
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "==> 1/3 making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "==> 2/3 upgrading pip to the pinned version"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	@echo "==> 3/3 installing flock-ws and its tools as constraints.txt pins them (a minute, once)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[all]' --group dev
+	@touch $@
+	@echo "==> $(VENV) is ready"
+
+test: $(STAMP) ## run the test suite
+	@$(RUN) -m pytest $(ARGS)
+
+load: $(STAMP) ## run a load test against the reference server: a verdict in about a minute (MANAGER=module:factory, SCENARIO=, DURATION=)
+	@$(RUN) -m flock_ws load --scenario $(SCENARIO) \
+		$(if $(MANAGER),--manager $(MANAGER)) $(if $(DURATION),--duration $(DURATION)) $(ARGS)
+
+lint: $(STAMP) ## check style and format
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+format: $(STAMP) ## format the code and mend what can be mended by itself
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+
+types: $(STAMP) ## check types (mypy strict)
+	@$(RUN) -m mypy
+
+test-all: ## run the suite on Python 3.11, 3.12 and 3.13 (those that are installed; a missing one is an error)
+	@set -e; for version in 3.11 3.12 3.13; do \
+		python=$$(command -v python$$version || ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python 2>/dev/null | tail -n 1); \
+		"$${python:-python$$version}" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" \
+			|| { echo "Python $$version is not installed: install it, or run 'make test' for $$($(PYTHON) --version) alone" >&2; exit 1; }; \
+		echo "==> the suite on Python $$version"; \
+		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version; \
+	done
+
+bench: $(STAMP) ## measure the cost of one delivery side by side with the common pattern
+	@$(RUN) benchmarks/fan_out.py $(ARGS)
+
+lock: ## write constraints.txt anew from pyproject.toml (for maintainers)
+	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
+	@.venv-lock/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --upgrade --python-version 3.11 \
+		--quiet --no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file constraints.lock
+	@{ echo "# Written by 'make lock'. What every verb of the Makefile installs, on every supported Python."; \
+		echo "pip==26.3"; grep -vE '^(flock-ws|-e|--)' constraints.lock; } > constraints.txt
+	@rm -rf constraints.lock .venv-lock
+
+clean: ## remove what the verbs made
+	@rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache runs run.json

@@ -1,0 +1,70 @@
+"""Deadlines: many waits of equal length, one timer."""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+__all__ = ["Deadlines"]
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Deadlines(Generic[T]):
+    """Calls `expired(item)` for each item that was started and not stopped for `duration`.
+
+    All waits are equally long, so they end in the order in which they began and one timer is
+    enough. There is no timer while nothing waits.
+    """
+
+    __slots__ = ("_due", "_duration", "_expired", "_loop", "_timer")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, duration: float, expired: Callable[[T], None]
+    ) -> None:
+        self._loop = loop
+        self._duration = duration
+        self._expired = expired
+        self._due: dict[T, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __contains__(self, item: T) -> bool:
+        """Tell whether the item waits."""
+        return item in self._due
+
+    def __len__(self) -> int:
+        """Return how many items wait."""
+        return len(self._due)
+
+    def items(self) -> list[T]:
+        """Return what waits, the one that began first at the front."""
+        return list(self._due)
+
+    def start(self, item: T) -> None:
+        """Begin the item's wait, or begin it anew."""
+        self._due.pop(item, None)
+        due = self._due[item] = self._loop.time() + self._duration
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._fire)
+
+    def stop(self, item: T) -> None:
+        """End the item's wait; no error if it does not wait."""
+        if self._due.pop(item, None) is not None and not self._due and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def clear(self) -> None:
+        """End every wait."""
+        for item in self.items():
+            self.stop(item)
+
+    def _fire(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        while self._due:
+            item, due = next(iter(self._due.items()))
+            if due > now:
+                if self._timer is None:
+                    self._timer = self._loop.call_at(due, self._fire)
+                return
+            del self._due[item]
+            self._expired(item)

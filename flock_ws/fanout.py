@@ -1,0 +1,252 @@
+"""FanOut: carries the log to every client, and waits for none of them.
+
+One task, the pump, walks the clients that are behind and awaits their sends one after the other.
+A send that completes at once (the rule, on every server that buffers) costs neither a task nor a
+timer. When a send suspends, a callback that was queued before it finds the pump standing there:
+that task becomes the client's own writer, its deadline begins, and a new pump goes on with the
+others. So a blocked client costs one task and one turn of the loop, once, and the order of each
+client's events is the order of the log.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from flock_ws.deadlines import Deadlines
+from flock_ws.limits import Limits
+from flock_ws.log import BroadcastLog
+from flock_ws.outbox import Outbox
+
+__all__ = ["FanOut"]
+
+TURN_SENDS = 128
+"""Sends in one go before other callbacks of the loop have their turn: about 2 ms at 17 µs."""
+
+CLIENT_SENDS = 32
+"""Sends to one client in one go before the next client has its turn."""
+
+Evict = Callable[[Outbox, str, BaseException | None], None]
+
+
+class FanOut:
+    """The sending side of a manager, bound to one running loop.
+
+    Args:
+        loop: the loop everything runs on.
+        log: where the events are.
+        limits: the numbers to keep to.
+        evict: called as `evict(outbox, reason, error)` when a client broke a limit; it must call
+            `drop` for it.
+        pinged: called when an application ping went out.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        log: BroadcastLog,
+        *,
+        limits: Limits,
+        evict: Evict,
+        pinged: Callable[[Outbox], None],
+    ) -> None:
+        self._loop = loop
+        self._log = log
+        self._limits = limits
+        self._evict = evict
+        self._pinged = pinged
+        self._idle: dict[Outbox, None] = {}
+        self._queue: deque[Outbox] = deque()
+        self._pump: asyncio.Task[None] | None = None
+        self._serving: Outbox | None = None
+        self._sending = Deadlines[Outbox](loop, limits.send_timeout, self._timed_out)
+        self.delivered = 0
+
+    def add(self, outbox: Outbox) -> None:
+        """Take on a client that is behind nothing."""
+        self._idle[outbox] = None
+
+    def drop(self, outbox: Outbox) -> asyncio.Task[None] | None:
+        """Let go of a client: nothing more is sent to it.
+
+        Returns:
+            The task whose send to this client was just cancelled, if one was under way.
+        """
+        outbox.gone = True
+        self._idle.pop(outbox, None)
+        self._sending.stop(outbox)
+        outbox.ping_done()
+        if self._serving is outbox and asyncio.current_task(self._loop) is not self._pump:
+            self._detach()
+        elif outbox.writer is not None:
+            outbox.writer.cancel()
+        return outbox.writer
+
+    def wake(self) -> None:
+        """There is a new event: see that every client gets it."""
+        if self._idle:
+            self._queue.extend(self._idle)
+            self._idle.clear()
+        if self._queue:
+            self._start_pump()
+        if self._sending:
+            self._check_lags()
+
+    def ping(self, outbox: Outbox) -> asyncio.Future[None]:
+        """Send an application ping, after the send in flight if there is one.
+
+        Returns:
+            A future that is done when the ping was sent or the client is gone. It never fails.
+        """
+        if outbox.ping is None:
+            outbox.ping = self._loop.create_future()
+            if outbox in self._idle:
+                del self._idle[outbox]
+                self._queue.append(outbox)
+                self._start_pump()
+        return outbox.ping
+
+    def _start_pump(self) -> None:
+        if self._pump is None:
+            # Not create_task: an eager task factory would run it inside publish().
+            self._pump = asyncio.Task(self._run_pump(), loop=self._loop, name="flock-ws pump")
+
+    async def _run_pump(self) -> None:
+        """Serve queued clients until none is left, or until a send suspends."""
+        queue = self._queue
+        sends = 0
+        self._loop.call_soon(self._detach)
+        try:
+            while queue:
+                outbox = queue.popleft()
+                if outbox.gone:
+                    continue
+                self._serving = outbox
+                sends += await self._serve(outbox)
+                if self._serving is not outbox:
+                    return  # detached on the way: this task was the client's writer, and is done
+                self._serving = None
+                self._put_back(outbox)
+                if sends >= TURN_SENDS:
+                    sends = 0
+                    await asyncio.sleep(0)
+                    self._loop.call_soon(self._detach)
+        finally:
+            if asyncio.current_task() is self._pump:
+                self._pump = None
+                self._serving = None
+
+    async def _serve(self, outbox: Outbox) -> int:
+        """Send what the client is behind; see to it if a send fails. Returns the sends made."""
+        sends = 0
+        try:
+            sends = await self._send_pending(outbox)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if outbox.gone:
+                pass  # we cancelled it
+            elif task is not None and task.cancelling():
+                # Somebody cancels every task: the loop is ending. Start nothing new.
+                self._sending.stop(outbox)
+                outbox.writer = None
+                self._queue.append(outbox)
+                raise
+            else:
+                self._fail(outbox, error)
+        except BaseException as error:
+            self._fail(outbox, error)
+            if not isinstance(error, Exception):
+                raise
+        if outbox.writer is not None and not outbox.gone:
+            self._sending.stop(outbox)
+            outbox.writer = None
+            self._put_back(outbox)
+        return sends
+
+    async def _send_pending(self, outbox: Outbox) -> int:
+        """Send until the client is behind nothing; while it is not busy, `CLIENT_SENDS` at most."""
+        log = self._log
+        sends = 0
+        while not outbox.gone:
+            if outbox.ping is not None:
+                await self._send_ping(outbox)
+            elif outbox.number < log.end:
+                await outbox.socket.send_text(log[outbox.number].text)
+                if outbox.gone:
+                    break
+                log.move(outbox.number, outbox.number + 1)
+                outbox.number += 1
+                outbox.delivered += 1
+                self.delivered += 1
+            else:
+                break
+            sends += 1
+            if outbox.writer is not None:
+                self._sending.start(outbox)
+                if sends % CLIENT_SENDS == 0:
+                    await asyncio.sleep(0)
+            elif sends >= CLIENT_SENDS:
+                break
+        return sends
+
+    def _fail(self, outbox: Outbox, error: BaseException) -> None:
+        """Evict a client whose send raised; its task needs no cancelling."""
+        if not outbox.gone:
+            outbox.writer = None
+            self._evict(outbox, "send_failed", error)
+
+    async def _send_ping(self, outbox: Outbox) -> None:
+        message = {"type": "ping", "timestamp": self._loop.time()}
+        await outbox.socket.send_json(message)
+        if not outbox.gone:
+            outbox.ping_done()
+            self._pinged(outbox)
+
+    def _put_back(self, outbox: Outbox) -> None:
+        """Queue the client again if it is still behind, else let it rest."""
+        if outbox.gone:
+            return
+        if outbox.number < self._log.end or outbox.ping is not None:
+            self._queue.append(outbox)
+            self._start_pump()
+        else:
+            self._idle[outbox] = None
+
+    def _detach(self) -> None:
+        """Make the pump, found standing in a send, that client's own writer."""
+        outbox = self._serving
+        if outbox is None or self._pump is None:
+            return
+        outbox.writer = self._pump
+        self._serving = None
+        self._pump = None
+        if self._queue:
+            self._start_pump()
+        if outbox.gone:
+            outbox.writer.cancel()
+        else:
+            self._sending.start(outbox)
+            self._check_lag(outbox)
+
+    def _timed_out(self, outbox: Outbox) -> None:
+        self._evict(outbox, "send_timeout", None)
+
+    def _check_lags(self) -> None:
+        log = self._log
+        behind = log.end - log.start
+        if (
+            behind > self._limits.max_lag_messages
+            or log.end_bytes - log[log.start].end_bytes + log[log.start].size_bytes
+            > self._limits.max_lag_bytes
+        ):
+            for outbox in self._sending.items():
+                self._check_lag(outbox)
+
+    def _check_lag(self, outbox: Outbox) -> None:
+        """Evict a busy client that is too far behind; who had no turn yet is not slow."""
+        if outbox.gone or outbox.number >= self._log.end:
+            return
+        lag = self._log.lag(outbox.number, now=self._loop.time())
+        if lag.messages > self._limits.max_lag_messages:
+            self._evict(outbox, "lag_messages", None)
+        elif lag.messages > 1 and lag.bytes > self._limits.max_lag_bytes:
+            self._evict(outbox, "lag_bytes", None)
