@@ -1,0 +1,141 @@
+"""The structure that docs/architecture.md draws, held."""
+
+import ast
+import importlib
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("flock_ws", "simulators", "loadtests")
+
+# A module imports only from those before it in its package's list.
+ORDER = {
+    "flock_ws": [
+        "errors",
+        "events",
+        "limits",
+        "statistics",
+        "delivery",
+        "log",
+        "history",
+        "deadlines",
+        "outbox",
+        "evictions",
+        "fanout",
+        "closing",
+        "heartbeat",
+        "pool",
+        "manager",
+        "uvicorn_protocol",
+        "app",
+        "server",
+        "cli",
+        "__main__",
+    ],
+    "simulators": [],
+    "loadtests": [],
+}
+WIRE_MODELS = "flock_ws.events"
+
+
+def modules(package: str) -> list[Path]:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return sorted(Path(spec.submodule_search_locations[0]).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            yield node.module or ""
+
+
+ALL = [(package, path) for package in PACKAGES for path in modules(package)]
+IDS = [f"{package}/{path.name}" for package, path in ALL]
+
+
+@pytest.mark.parametrize(("package", "path"), ALL, ids=IDS)
+def test_imports_between_the_packages_point_one_way(package: str, path: Path) -> None:
+    later = PACKAGES[PACKAGES.index(package) + 1 :]
+    assert not [name for name in imported(path) if name.split(".")[0] in later]
+
+
+@pytest.mark.parametrize("path", modules("simulators"), ids=lambda path: path.name)
+def test_simulators_know_of_the_reference_only_its_wire_models(path: Path) -> None:
+    names = [name for name in imported(path) if name.split(".")[0] == "flock_ws"]
+    assert set(names) <= {WIRE_MODELS}
+
+
+@pytest.mark.parametrize(("package", "path"), ALL, ids=IDS)
+def test_inside_a_package_a_module_imports_only_from_those_before_it(
+    package: str, path: Path
+) -> None:
+    order = ORDER[package]
+    if path.stem == "__init__":
+        return
+    assert path.stem in order, f"{package}/{path.name} has no place in ORDER of {__file__}"
+    inner = [name.split(".")[1] for name in imported(path) if name.startswith(f"{package}.")]
+    late = [name for name in inner if order.index(name) >= order.index(path.stem)]
+    assert not late
+
+
+def declared_names(value: ast.expr | None) -> set[str]:
+    assert value is not None
+    return set(ast.literal_eval(value))
+
+
+@pytest.mark.parametrize(("package", "path"), ALL, ids=IDS)
+def test_all_names_exactly_what_a_module_makes_public(package: str, path: Path) -> None:
+    if path.stem == "__main__":
+        return
+    public = set()
+    declared: set[str] | None = None
+    for node in ast.parse(path.read_text()).body:
+        targets: list[ast.expr] = []
+        value: ast.expr | None = None
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            public.add(node.name)
+        elif isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign):
+            targets, value = [node.target], node.value
+        for target in targets:
+            if isinstance(target, ast.Name):
+                public.add(target.id)
+                if target.id == "__all__":
+                    declared = declared_names(value)
+    public = {name for name in public if not name.startswith("_")} - {"logger"}
+    assert declared is not None, f"{package}/{path.name} has no __all__"
+    if path.stem == "__init__":
+        module = importlib.import_module(package)
+        assert not [name for name in declared if not hasattr(module, name)]
+    else:
+        assert declared == public
+
+
+@pytest.mark.parametrize(
+    ("package", "unwanted"),
+    [
+        ("flock_ws", "uvicorn websockets uvloop simulators loadtests faker locust gevent"),
+        ("simulators", "fastapi uvicorn websockets uvloop faker locust gevent loadtests pytest"),
+    ],
+)
+def test_importing_a_package_pulls_in_nothing_heavy(package: str, unwanted: str) -> None:
+    script = f"import sys, {package}; print(*sorted(set({unwanted.split()}) & set(sys.modules)))"
+    loaded = subprocess.run(  # noqa: S603  # our own interpreter and text
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []
+
+
+@pytest.mark.parametrize(("package", "path"), ALL, ids=IDS)
+def test_no_module_is_longer_than_five_hundred_lines(package: str, path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 500, f"{package}/{path.name} wants to be a folder"
