@@ -45,6 +45,7 @@ class BroadcastLog:
     Attributes:
         start: number of the oldest event still needed by a reader; `end` when there is none.
         end: number that the next event will have.
+        start_bytes: bytes of all events before `start`.
         end_bytes: bytes of all events ever appended.
     """
 
@@ -58,11 +59,13 @@ class BroadcastLog:
         "end",
         "end_bytes",
         "start",
+        "start_bytes",
     )
 
     def __init__(self) -> None:
         self.start = 0
         self.end = 0
+        self.start_bytes = 0
         self.end_bytes = 0
         self._entries: dict[int, Entry] = {}
         self._readers: dict[int, int] = {}
@@ -141,4 +144,5 @@ class BroadcastLog:
             self._evicted += entry.evicted
             self._left += entry.left
             self.start += 1
+            self.start_bytes = entry.end_bytes
             entry.delivery.finish(evicted=self._evicted, left=self._left)
