@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["Heartbeat", "is_pong"]
 
-LONGEST_PONG = 1_000
+_LONGEST_PONG = 1_000
 """A longer message is no pong: what a client sends is not parsed at any size."""
 
 
@@ -21,6 +21,7 @@ class Heartbeat:
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> bool:
@@ -32,22 +33,19 @@ class Heartbeat:
         if not self.running:
             self.task = asyncio.get_running_loop().create_task(beat(), name="flock-ws heartbeat")
 
-    def cancel(self) -> asyncio.Task[None] | None:
-        """Let go of the task and cancel it, unless it is the one that calls.
-
-        Returns:
-            The cancelled task, for who wants to wait for its end.
-        """
+    def cancel(self) -> None:
+        """Let go of the task and cancel it; one that cancels itself ends by itself."""
         task, self.task = self.task, None
-        if task is None or task.done() or task is _current_task():
-            return None
-        task.cancel()
-        return task
+        if task is not None and not task.done() and task is not _current_task():
+            task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     async def stop(self) -> None:
         """Cancel the task and wait for its end; safe to call from the task itself."""
-        if (task := self.cancel()) is not None:
-            await asyncio.wait([task])
+        self.cancel()
+        if ending := self._ending - {_current_task()}:
+            await asyncio.wait(ending)
 
     async def run(
         self,
@@ -90,7 +88,7 @@ def is_pong(message: str | bytes | Mapping[str, Any]) -> bool:
     """Tell whether a client's message answers an application ping."""
     if isinstance(message, Mapping):
         return message.get("type") == "pong"
-    if len(message) > LONGEST_PONG:
+    if len(message) > _LONGEST_PONG:
         return False
     try:
         said = json.loads(message)

@@ -235,10 +235,14 @@ class WebSocketManager:
         )
 
     async def _ping_all(self) -> None:
-        pings = [self._ping_client(outbox.socket) for outbox in list(self._outboxes.values())]
+        pings = [self._ping_if_there(outbox) for outbox in list(self._outboxes.values())]
         for result in await asyncio.gather(*pings, return_exceptions=True):
             if isinstance(result, Exception):
                 logger.error("a ping raised", exc_info=result)
+
+    async def _ping_if_there(self, outbox: Outbox) -> None:
+        if not outbox.gone:  # it may have left since the heartbeat looked
+            await self._ping_client(outbox.socket)
 
     async def _ping_client(self, client: Any) -> None:
         """Ping one client in its turn, after the send in flight; evict it if that fails."""
@@ -350,7 +354,7 @@ class WebSocketManager:
             if self.limits.pong_timeout is not None
             else None
         )
-        self._heartbeat.task = None
+        self._heartbeat = Heartbeat()
         self._background.clear()
         self._closings = Closings()
         for outbox in list(self._outboxes.values()):  # left over from a loop that has ended
