@@ -6,10 +6,10 @@ from typing import Generic, TypeVar
 
 __all__ = ["Deadlines"]
 
-T = TypeVar("T", bound=Hashable)
+_T = TypeVar("_T", bound=Hashable)
 
 
-class Deadlines(Generic[T]):
+class Deadlines(Generic[_T]):
     """Calls `expired(item)` for each item that was started and not stopped for `duration`.
 
     All waits are equally long, so they end in the order in which they began and one timer is
@@ -19,15 +19,15 @@ class Deadlines(Generic[T]):
     __slots__ = ("_due", "_duration", "_expired", "_loop", "_timer")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, duration: float, expired: Callable[[T], None]
+        self, loop: asyncio.AbstractEventLoop, duration: float, expired: Callable[[_T], None]
     ) -> None:
         self._loop = loop
         self._duration = duration
         self._expired = expired
-        self._due: dict[T, float] = {}
+        self._due: dict[_T, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def __contains__(self, item: T) -> bool:
+    def __contains__(self, item: _T) -> bool:
         """Tell whether the item waits."""
         return item in self._due
 
@@ -35,18 +35,18 @@ class Deadlines(Generic[T]):
         """Return how many items wait."""
         return len(self._due)
 
-    def items(self) -> list[T]:
+    def items(self) -> list[_T]:
         """Return what waits, the one that began first at the front."""
         return list(self._due)
 
-    def start(self, item: T) -> None:
+    def start(self, item: _T) -> None:
         """Begin the item's wait, or begin it anew."""
         self._due.pop(item, None)
         due = self._due[item] = self._loop.time() + self._duration
         if self._timer is None:
             self._timer = self._loop.call_at(due, self._fire)
 
-    def stop(self, item: T) -> None:
+    def stop(self, item: _T) -> None:
         """End the item's wait; no error if it does not wait."""
         if self._due.pop(item, None) is not None and not self._due and self._timer is not None:
             self._timer.cancel()

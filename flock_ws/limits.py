@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import TypedDict
 
-__all__ = ["LimitOptions", "Limits"]
+__all__ = ["LimitOptions", "Limits", "check_seconds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
