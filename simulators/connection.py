@@ -1,0 +1,204 @@
+"""A client's TCP connection whose reading is under control to the chunk.
+
+Nothing here knows of messages: `simulators.sockets` decides when to stop and how fast to read.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable
+from typing import Any, cast
+
+from simulators.behaviours import SlowReader
+from simulators.frames import FrameReader
+
+__all__ = ["Gate", "SocketFactory", "open_socket", "peer_gone"]
+
+# Debts below this are not worth a timer: uvloop's timers tick in milliseconds.
+_SHORTEST_PAUSE = 0.001
+_TCP_ESTABLISHED = 1
+_HEAD_END = b"\r\n\r\n"
+# No answer that accepts an upgrade is shorter, with its four obligatory lines.
+_SHORTEST_HEAD = 100
+
+SocketFactory = Callable[[int, int, int], socket.socket]
+"""Makes a socket from its family, type and protocol."""
+
+
+async def open_socket(
+    host: str, port: int, *, receive_buffer_bytes: int = 0, factory: SocketFactory = socket.socket
+) -> socket.socket:
+    """Connect a non-blocking TCP socket, trying each of the host's addresses in turn.
+
+    Args:
+        host: a name or an address. An address needs no look-up, and so no thread, which a
+            patched process lacks.
+        port: the port.
+        receive_buffer_bytes: ``SO_RCVBUF``, set before the connection, as the window is agreed on
+            there; 0 for the system's own.
+        factory: makes the socket.
+
+    Raises:
+        OSError: no address took the connection; the last one's error.
+    """
+    loop = asyncio.get_running_loop()
+    found: list[tuple[Any, ...]]
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        found = list(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    else:
+        family = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
+        found = [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
+    error = OSError(f"no address for {host}")
+    for family, kind, protocol, _, address in found:
+        sock = factory(family, kind, protocol)
+        try:
+            sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            if receive_buffer_bytes:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+            await loop.sock_connect(sock, address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as failure:
+            sock.close()
+            error = failure
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise error
+
+
+def peer_gone(sock: socket.socket) -> bool | None:
+    """Say whether the peer has ended the connection, without reading; None if it cannot be known.
+
+    It takes Linux. A FIN counts once it has arrived, which is after all that was sent before it.
+    """
+    if not hasattr(socket, "TCP_INFO"):
+        return None
+    if sock.fileno() < 0:
+        return True
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _TCP_ESTABLISHED
+
+
+class Gate(asyncio.BufferedProtocol):
+    """The way from the socket into a `FrameReader`, which can be shut and narrowed.
+
+    Args:
+        take: called after each read; it finds the bytes in `reader`.
+        lost: called once, when the socket is gone.
+        exact: it reads nothing behind the head of the HTTP answer until that is taken.
+
+    Attributes:
+        reader: where the bytes go.
+        chunk_bytes: how much one read takes at most; no limit when None.
+        gone: set when the socket is closed.
+    """
+
+    def __init__(
+        self, take: Callable[[], None], lost: Callable[[], None], *, exact: bool = False
+    ) -> None:
+        self.reader = FrameReader()
+        self.gone = asyncio.Event()
+        self.transport: asyncio.Transport | None = None
+        self.take = take
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._shut = False
+        self._pace: SlowReader | None = None
+        self.chunk_bytes = _SHORTEST_HEAD if exact else None
+        self._exact = exact
+        self._due = 0.0
+        self._pause: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+        if hasattr(transport, "set_read_buffer_limits"):
+            # TLS: stop the transport below as soon as anything is left unread.
+            transport.set_read_buffer_limits(1, 0)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Say where to, and how much at most, the next read goes."""
+        return self.reader.room(self.chunk_bytes)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Let what was read be taken, and pause for it when narrowed."""
+        pace = self._pace
+        self.reader.filled(nbytes)
+        self.take()
+        if pace is not None:
+            self._pay(nbytes, pace)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Tell that the socket is gone."""
+        self._shut = True
+        self._end_pause()
+        self.gone.set()
+        self._lost()
+
+    def take_head(self) -> bytes | None:
+        """Take the head of the HTTP answer, with its empty line; None while it is not whole."""
+        head = self.reader.take_through(_HEAD_END)
+        if self._exact:
+            # Frames may follow at once: who does not want them must not read them.
+            self.chunk_bytes = self.reader.lacking(_HEAD_END) if head is None else None
+        return head
+
+    def close(self) -> None:
+        """Close once what was written has gone out."""
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close now. What was written and has not gone out is lost."""
+        # asyncio's transport raises an AttributeError when it has closed by itself already.
+        if self.transport is not None and not self.gone.is_set():
+            self.transport.abort()
+
+    def shut(self) -> None:
+        """Stop reading now."""
+        self._shut = True
+        self._apply()
+
+    def open(self) -> None:
+        """Read again, at the pace that was set."""
+        self._shut = False
+        self._apply()
+
+    def narrow(self, pace: SlowReader) -> None:
+        """Read at this pace from now on."""
+        self._pace = pace
+        self.chunk_bytes = pace.chunk_bytes
+        self._due = self._loop.time()
+
+    def _pay(self, nbytes: int, pace: SlowReader) -> None:
+        """Pause for as long as the bytes just read take at this pace."""
+        now = self._loop.time()
+        # What a timer came late is made good, but never more than one chunk's worth.
+        earliest = now - pace.chunk_bytes / pace.bytes_per_second
+        self._due = max(self._due, earliest) + nbytes / pace.bytes_per_second
+        if self._due - now >= _SHORTEST_PAUSE and self._pause is None:
+            self._pause = self._loop.call_at(self._due, self._paid)
+            self._apply()
+
+    def _paid(self) -> None:
+        self._pause = None
+        self._apply()
+
+    def _end_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+
+    def _apply(self) -> None:
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        reading = not self._shut and self._pause is None
+        if reading != transport.is_reading():
+            if reading:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
