@@ -3,10 +3,11 @@
 ::
 
     FlockError
-    ├── PoolFull                           add_client() above max_clients
-    ├── NotOnLoopError                     called off the manager's loop (also a RuntimeError)
-    ├── flock_ws.app.NotAManagerError      create_app() was given no manager (also a TypeError)
-    └── flock_ws.server.ServeError         serve cannot begin: address, manager or event loop
+    ├── PoolFull                                add_client() above max_clients
+    ├── NotOnLoopError                          called off the manager's loop (a RuntimeError too)
+    ├── flock_ws.foreign.NotAManagerError       it lacks a manager's methods (a TypeError too)
+    ├── flock_ws.loading.ManagerNotLoadedError  MODULE:FACTORY leads to no manager
+    └── flock_ws.server.ServeError              serve cannot begin: address or event loop
 
 A value that makes no sense raises a plain ``ValueError`` which names its field. What a client's
 socket raises never reaches a publisher, so it has no place here.

@@ -31,12 +31,36 @@ ORDER = {
         "pool",
         "manager",
         "uvicorn_protocol",
+        "foreign",
+        "paging",
         "app",
+        "loading",
+        "synthetic",
         "server",
         "cli",
         "__main__",
     ],
-    "simulators": [],
+    "simulators": [
+        "errors",
+        "behaviours",
+        "whereabouts",
+        "clock",
+        "runs",
+        "wire",
+        "link",
+        "asgi",
+        "misuses",
+        "records",
+        "clients",
+        "named",
+        "waiters",
+        "frames",
+        "handshake",
+        "connection",
+        "sockets",
+        "agents",
+        "events",
+    ],
     "loadtests": [],
 }
 WIRE_MODELS = "flock_ws.events"
@@ -56,6 +80,8 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} imports relatively"
             yield node.module or ""
+            if node.module in PACKAGES:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 ALL = [(package, path) for package in PACKAGES for path in modules(package)]

@@ -1,0 +1,163 @@
+"""The ``flock-ws`` command: a table of names.
+
+Each command lives in the package that owns it and is imported when it is called, so that
+``flock-ws serve`` never loads locust. Such a module offers ``add_arguments(parser)`` and
+``run(arguments) -> int``, whose result is the exit code.
+"""
+
+import argparse
+import difflib
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import NamedTuple
+
+from flock_ws.errors import FlockError
+
+__all__ = ["COMMANDS", "Command", "main"]
+
+_USAGE = 2
+_INTERRUPTED = 130
+_OWN_PACKAGES = ("flock_ws", "simulators", "loadtests")
+
+
+class Command(NamedTuple):
+    """Where a command lives.
+
+    Attributes:
+        module: offers ``add_arguments`` and ``run``; imported when the command is called.
+        help: one line for the list of commands.
+        extra: the optional dependencies it needs, as ``flock-ws[extra]``.
+    """
+
+    module: str
+    help: str
+    extra: str
+
+
+COMMANDS: dict[str, Command] = {
+    "serve": Command(
+        "flock_ws.server", "serve a manager to real WebSocket clients, on this machine", "server"
+    ),
+    "load": Command(
+        "loadtests.command", "run healthy, slow, stalled and dead clients against a server", "load"
+    ),
+}
+
+_EXAMPLES = """\
+examples:
+  flock-ws serve --events 100
+      the reference manager on ws://127.0.0.1:8000/ws, with 100 events a second to look at
+  flock-ws serve --manager yourapp.ws:ConnectionManager
+      the same application around your own manager
+  flock-ws load --scenario storm
+      a server of its own, faulty clients, and a verdict in about a minute
+
+`flock-ws COMMAND --help` tells the options of a command.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code of the process.
+
+    Args:
+        argv: the words after the program's name; those of the process when None.
+
+    Returns:
+        What the command returned; 2 for wrong usage, for a missing extra and for any `FlockError`;
+        130 after Ctrl-C. Other exceptions are bugs and pass through with their traceback.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    # None of the global options takes a value, so the first bare word is the command.
+    split = next((at for at, word in enumerate(words) if not word.startswith("-")), len(words))
+    parser = _parser()
+    options = parser.parse_args(words[:split])
+    if split == len(words):
+        parser.print_help()
+        return 0
+    name, rest = words[split], words[split + 1 :]
+    if name not in COMMANDS:
+        return _fail(_unknown(name))
+    show_traceback = options.traceback
+    try:
+        module = importlib.import_module(COMMANDS[name].module)
+        arguments = _command_parser(name, module).parse_args(rest)
+        show_traceback = show_traceback or arguments.traceback
+        code: int = module.run(arguments)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except ImportError as error:
+        return _fail(_missing(name, error), show_traceback=show_traceback)
+    except FlockError as error:
+        return _fail(str(error), show_traceback=show_traceback)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:{width}}  {entry.help}" for name, entry in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="flock-ws",
+        usage="flock-ws [--traceback] COMMAND [OPTION ...]",
+        description="A reference WebSocket broadcast manager, and the test bench that proves it, "
+        f"or anybody else's.\n\ncommands:\n{commands}",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"flock-ws {_version()}")
+    _add_traceback(parser)
+    return parser
+
+
+def _command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"flock-ws {name}",
+        description=f"{COMMANDS[name].help[0].upper()}{COMMANDS[name].help[1:]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    _add_traceback(parser)
+    return parser
+
+
+def _add_traceback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--traceback",
+        action="store_true",
+        help="show where an error came from, not only what it says",
+    )
+
+
+def _version() -> str:
+    try:
+        return version("flock-ws")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return f"no command {name!r}{meant} (there are: {', '.join(COMMANDS)})"
+
+
+def _missing(name: str, error: ImportError) -> str:
+    package = (error.name or "").partition(".")[0]
+    if not package or package in _OWN_PACKAGES:
+        return f"the command {name!r} is not complete in this installation: {error}"
+    return (
+        f"the command {name!r} needs {package!r}, which is not installed: "
+        f"pip install 'flock-ws[{COMMANDS[name].extra}]'"
+    )
+
+
+def _fail(message: str, *, show_traceback: bool = False) -> int:
+    if show_traceback:
+        traceback.print_exc()
+    sys.stderr.write(f"flock-ws: {message}\n")
+    return _USAGE

@@ -1,0 +1,314 @@
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from flock_ws import server
+from flock_ws.cli import main
+from flock_ws.server import ServeError, listening_socket
+
+START_LIMIT = 20.0
+STOP_LIMIT = 3.0
+
+SEQUENTIAL = """
+class Sequential:
+    def __init__(self): self.clients = []
+    async def add_client(self, websocket): self.clients.append(websocket)
+    async def remove_client(self, websocket): self.clients.remove(websocket)
+    async def broadcast(self, event):
+        for websocket in list(self.clients):
+            await websocket.send_text(event.model_dump_json())
+
+class Stubborn(Sequential):
+    async def shutdown(self):
+        import asyncio
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                pass
+"""
+
+
+class Serving:
+    """A server in a process of its own, from its first line to its end."""
+
+    def __init__(self, *options: str, cwd: Path | None = None) -> None:
+        self.process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "flock_ws", "serve", "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+        )
+        self._watchdog = threading.Timer(START_LIMIT, self.process.kill)
+        self._watchdog.start()
+        self.complaints = ""
+
+    def __enter__(self) -> Self:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            _, complaints = self.process.communicate()
+            pytest.fail(f"the server did not start: {complaints}")
+        self.told: dict[str, Any] = json.loads(line)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.told['port']}", timeout=10)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+        self._watchdog.cancel()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Return the exit code, and how many seconds it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        _, self.complaints = self.process.communicate(timeout=START_LIMIT)
+        return self.process.returncode, time.monotonic() - began
+
+    def post(self, count: int, *, timeout: float = 10) -> None:
+        body = [posted(number) for number in range(count)]
+        self.http.post("/api/events", json=body, timeout=timeout).raise_for_status()
+
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """A client that never reads, with all buffers on its way full."""
+        with contextlib.closing(socket.socket()) as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.connect(("127.0.0.1", self.told["port"]))
+            raw.sendall(
+                b"GET /ws?client=stalled HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                b"Sec-WebSocket-Version: 13\r\n\r\n"
+            )
+            assert raw.recv(12) == b"HTTP/1.1 101"
+            while not self.http.get("/api/stats").json()["clients"]:
+                pass
+            with contextlib.suppress(httpx.TimeoutException):  # a foreign manager waits for it
+                self.post(1000, timeout=0.2)
+            yield
+
+
+def posted(number: int) -> dict[str, Any]:
+    event = {
+        "correlation_id": "c",
+        "agent_name": "writer",
+        "run_id": "r",
+        "output_type": "log",
+        "content": "." * 300,
+        "sequence": number,
+    }
+    return {"kind": "StreamingOutputEvent", "event": event}
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Serving]:
+    with Serving("--events", "100") as serving:
+        yield serving
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    (tmp_path / "theirs.py").write_text(SEQUENTIAL)
+    return tmp_path
+
+
+# Serving
+
+
+@pytest.mark.sockets
+def test_the_first_line_tells_the_address(serving: Serving) -> None:
+    port = serving.told["port"]
+    assert serving.told == {
+        "event": "listening",
+        "host": "127.0.0.1",
+        "port": port,
+        "url": f"ws://127.0.0.1:{port}/ws",
+        "pid": serving.process.pid,
+        "manager": "flock_ws.manager:WebSocketManager",
+        "protocol": "flock",
+    }
+
+
+@pytest.mark.sockets
+def test_it_answers_as_soon_as_the_line_is_out(serving: Serving) -> None:
+    assert serving.http.get("/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.sockets
+def test_a_posted_event_reaches_a_client(serving: Serving) -> None:
+    with connect(serving.told["url"]) as client:
+        serving.post(1)
+        while json.loads(client.recv(timeout=10))["agent_name"] != "writer":
+            pass
+
+
+@pytest.mark.sockets
+def test_synthetic_events_come_with_a_running_sequence(serving: Serving) -> None:
+    with connect(serving.told["url"]) as client:
+        events = [json.loads(client.recv(timeout=10)) for _ in range(10)]
+    numbers = [event["sequence"] for event in events if event["agent_name"] == "synthetic"]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+@pytest.mark.sockets
+def test_compression_is_not_negotiated(serving: Serving) -> None:
+    with connect(serving.told["url"], compression="deflate") as client:
+        assert client.response is not None
+        assert "Sec-WebSocket-Extensions" not in client.response.headers
+
+
+@pytest.mark.sockets
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an option may not be inherited")
+def test_accepted_connections_inherit_the_tuned_options() -> None:
+    with (
+        contextlib.closing(listening_socket("127.0.0.1", 0)) as listener,
+        contextlib.closing(socket.create_connection(listener.getsockname())),
+        contextlib.closing(listener.accept()[0]) as accepted,
+    ):
+        # The kernel doubles the size it is given for its own bookkeeping.
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 16_384
+        assert accepted.getsockopt(socket.IPPROTO_TCP, 25) == 16_384
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 4096
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+
+
+@pytest.mark.sockets
+def test_options_reach_the_manager_and_those_it_does_not_take_are_told(theirs: Path) -> None:
+    options = ("--manager", "theirs:Sequential", "--send-timeout", "1")
+    with Serving(*options, cwd=theirs) as serving:
+        serving.stop()
+    assert serving.complaints == (
+        "flock-ws: warning: theirs:Sequential takes no send_timeout: --send-timeout has no effect\n"
+    )
+
+
+@pytest.mark.sockets
+def test_an_address_beyond_this_machine_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.closing(socket.socket()) as bound:
+        bound.bind(("0.0.0.0", 0))  # noqa: S104 - bound, and never listening
+        assert server._address(bound)["url"].startswith("ws://127.0.0.1:")
+    assert "can be reached from other machines" in capsys.readouterr().err
+
+
+# The end
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--loop", "auto"),
+        ("--loop", "asyncio"),
+        ("--protocol", "plain"),
+        ("--protocol", "plain", "--manager", "theirs:Sequential", "--events", "100"),
+    ],
+    ids=["default", "asyncio", "plain", "plain, foreign"],
+)
+def test_sigterm_ends_it_in_time_with_a_client_that_never_reads(
+    options: tuple[str, ...], theirs: Path
+) -> None:
+    with Serving(*options, cwd=theirs) as serving, serving.stalled():
+        code, took = serving.stop()
+    assert code == 0
+    assert took < STOP_LIMIT
+
+
+@pytest.mark.sockets
+def test_a_manager_that_will_not_end_is_left_by_force(theirs: Path) -> None:
+    with Serving("--manager", "theirs:Stubborn", cwd=theirs) as serving:
+        code, took = serving.stop()
+    assert code == 1
+    assert took < STOP_LIMIT
+    assert "leaving by force" in serving.complaints
+
+
+@pytest.mark.sockets
+def test_a_client_that_reads_is_told_with_1012() -> None:
+    with Serving() as serving, connect(serving.told["url"]) as client:
+        serving.stop()
+        with contextlib.suppress(Exception):
+            client.recv(timeout=10)
+        assert client.close_code == 1012
+
+
+@pytest.mark.sockets
+def test_ctrl_c_ends_it_with_130_and_in_silence() -> None:
+    with Serving() as serving:
+        code, took = serving.stop(signal.SIGINT)
+    assert (code, serving.complaints) == (130, "")
+    assert took < STOP_LIMIT
+
+
+# What cannot begin
+
+
+@pytest.mark.sockets
+def test_a_port_in_use_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.closing(listening_socket("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in complaint
+
+
+def test_an_unknown_host_is_one_clear_line() -> None:
+    with pytest.raises(ServeError, match=r"host 'not a host'"):
+        listening_socket("not a host", 0)
+
+
+def test_a_wrong_manager_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "0", "--manager", "flock_ws.manager:WebsocketManager"]) == 2
+    assert capsys.readouterr().err == (
+        "flock-ws: 'flock_ws.manager' has no 'WebsocketManager'; did you mean 'WebSocketManager'?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--port", "65536"),
+        ("--port", "http"),
+        ("--events", "-1"),
+        ("--events", "nan"),
+        ("--heartbeat-interval", "0"),
+        ("--pong-timeout", "inf"),
+        ("--max-clients", "0"),
+    ],
+)
+def test_a_nonsensical_number_is_refused_with_what_was_expected(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", option, value])
+    assert ended.value.code == 2
+    assert f"argument {option}: expected a " in capsys.readouterr().err
+
+
+def test_without_our_protocol_it_serves_plainly_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "flock_ws.uvicorn_protocol", None)
+    assert server._flock_protocol() is None
+    assert "serving without flock_ws.uvicorn_protocol" in capsys.readouterr().err
