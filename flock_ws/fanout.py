@@ -205,7 +205,7 @@ class FanOut:
         """Queue the client again if it is still behind, else let it rest."""
         if outbox.gone:
             return
-        if outbox.number < self._log.end or outbox.ping is not None:
+        if outbox.number < self._log.end:
             self._queue.append(outbox)
             self._start_pump()
         else:

@@ -34,9 +34,9 @@ class Heartbeat:
             self.task = asyncio.get_running_loop().create_task(beat(), name="flock-ws heartbeat")
 
     def cancel(self) -> None:
-        """Let go of the task and cancel it; one that cancels itself ends by itself."""
+        """Let go of the task and cancel it."""
         task, self.task = self.task, None
-        if task is not None and not task.done() and task is not _current_task():
+        if task is not None and not task.done():
             task.cancel()
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)

@@ -88,9 +88,9 @@ def serve(
 
     Protocol pings are sent and not judged. They keep proxies from dropping an idle connection, and
     give TCP something to be acknowledged, so that `user_timeout` finds a peer whose machine is
-    gone: with 2 s and 5 s an idle one was dropped after 7 s, without pings never. uvicorn's own
-    verdict (`ping_timeout`) stays off: it would drop clients in the manager's stead, and does not
-    free one that does not read.
+    gone: with 2 s and 5 s an idle one was dropped after 7 s, without pings not within 14 s.
+    uvicorn's own verdict (`ping_timeout`) stays off: it would drop clients in the manager's stead,
+    and does not free one that does not read.
 
     Args:
         app: an application made by `create_app`, or a manager for one; by default the reference.

@@ -14,6 +14,7 @@ from simulators.errors import SimulatorError
 __all__ = [
     "BINARY",
     "CLOSE",
+    "CONTINUATION",
     "PING",
     "PONG",
     "TEXT",

@@ -202,13 +202,54 @@ async def test_one_message_alone_never_breaks_the_limit_in_bytes() -> None:
 
 
 @sim_test
-async def test_a_send_may_remove_its_own_client() -> None:
+async def test_a_client_found_blocked_after_a_burst_is_evicted_for_its_lag_at_once() -> None:
+    manager = WebSocketManager(max_lag_messages=10)
+    await manager.add_client(Scripted([1_000.0]))
+    for number in range(1_000):
+        delivery = manager.publish(said(number))
+    await delivery
+    assert [(eviction.reason, eviction.at) for eviction in manager.evictions] == [
+        ("lag_messages", 0.0)
+    ]
+
+
+@sim_test
+async def test_the_send_timeout_is_for_each_send_and_not_for_a_backlog() -> None:
+    manager, slow = WebSocketManager(), Scripted([0.4] * 5)
+    await manager.add_client(slow)
+    for number in range(5):
+        delivery = manager.publish(said(number))
+    await delivery
+    assert (asyncio.get_running_loop().time(), slow.got) == (2.0, [0, 1, 2, 3, 4])
+
+
+@sim_test
+async def test_a_close_waits_for_the_cancelled_send_to_have_ended() -> None:
+    class Lingering(Scripted):
+        async def _send(self) -> None:
+            self.in_flight += 1
+            try:
+                await asyncio.sleep(1_000)
+            finally:
+                await asyncio.sleep(0.1)
+                self.in_flight -= 1
+
+    manager, lingering = WebSocketManager(), Lingering()
+    await manager.add_client(lingering)
+    await manager.broadcast(said(0))
+    await asyncio.sleep(1)
+    assert (lingering.code, lingering.rules_broken) == (1013, [])
+
+
+@pytest.mark.parametrize("delays", [[], [5.0]])
+@sim_test
+async def test_a_send_may_remove_its_own_client(delays: list[float]) -> None:
     class Leaver(Scripted):
         async def send_text(self, text: str) -> None:
             await manager.remove_client(self)
             await super().send_text(text)
 
-    manager, leaver, other = WebSocketManager(), Leaver([5.0]), Scripted()
+    manager, leaver, other = WebSocketManager(), Leaver(delays), Scripted()
     await manager.add_client(leaver)
     await manager.add_client(other)
     delivery = await manager.broadcast(said(0))

@@ -391,6 +391,37 @@ async def test_a_heartbeat_whose_last_client_fails_can_start_again() -> None:
 
 
 @sim_test
+async def test_when_a_broadcast_evicts_the_last_client_the_heartbeat_has_ended_on_return() -> None:
+    manager = WebSocketManager(1, enable_heartbeat=True)
+    await joined(manager, DeadClient())
+    await manager.broadcast(said())
+    assert manager._heartbeat_task is None
+
+
+@sim_test
+async def test_a_client_that_left_since_the_heartbeat_looked_is_not_pinged() -> None:
+    manager, leaver = WebSocketManager(1, enable_heartbeat=True), HealthyClient()
+    await joined(manager, leaver, HealthyClient())
+    loop = asyncio.get_running_loop()
+    # Right after the heartbeat's own step, before the pings that it began have a turn.
+    loop.call_at(1.0, loop.call_soon, manager.clients.discard, leaver)
+    await asyncio.sleep(1.5)
+    assert leaver.received == []
+
+
+@sim_test
+async def test_an_overridden_ping_may_remove_its_client() -> None:
+    class Strict(WebSocketManager):
+        async def _ping_client(self, client: Any) -> None:
+            await self.remove_client(client)
+
+    manager = Strict(1, enable_heartbeat=True)
+    await joined(manager, HealthyClient(), HealthyClient())
+    await asyncio.sleep(1.5)
+    assert (manager.clients, manager._heartbeat_task) == (set(), None)
+
+
+@sim_test
 async def test_a_client_that_joins_while_the_heartbeat_ends_is_pinged() -> None:
     manager, first, second = (
         WebSocketManager(1, enable_heartbeat=True),
@@ -433,6 +464,26 @@ async def test_with_a_pong_timeout_a_client_that_answers_is_kept_and_a_silent_on
     assert manager.clients == {answering}
     assert [(eviction.reason, eviction.at) for eviction in manager.evictions] == [("no_pong", 13.0)]
     relaying.cancel()
+
+
+@sim_test
+async def test_the_first_unanswered_ping_counts_however_many_follow() -> None:
+    manager = WebSocketManager(10, enable_heartbeat=True, pong_timeout=15)
+    await joined(manager, HealthyClient())
+    await asyncio.sleep(60)
+    assert [eviction.at for eviction in manager.evictions] == [25.0]
+
+
+@sim_test
+async def test_a_client_that_leaves_with_a_ping_unanswered_is_not_evicted_later() -> None:
+    manager = WebSocketManager(10, enable_heartbeat=True, pong_timeout=3)
+    client, other = HealthyClient(), HealthyClient()
+    await joined(manager, client, other)
+    await asyncio.sleep(11)
+    await manager.remove_client(client)
+    manager.client_said(other, {"type": "pong"})
+    await asyncio.sleep(5)
+    assert manager.evictions == ()
 
 
 @pytest.mark.parametrize(
