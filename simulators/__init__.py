@@ -9,15 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulators.behaviours import (
-        Behaviour,
-        BehaviourError,
-        Fault,
-        Reset,
-        SendDelay,
-        SlowReader,
-        StalledReader,
-    )
+    from simulators.behaviours import Behaviour
     from simulators.clients import FakeClient
     from simulators.clock import SimLoop
     from simulators.errors import (
@@ -28,6 +20,14 @@ if TYPE_CHECKING:
         SimRefused,
         SimStepLimit,
         SimulatorError,
+    )
+    from simulators.faults import (
+        BehaviourError,
+        Fault,
+        Reset,
+        SendDelay,
+        SlowReader,
+        StalledReader,
     )
     from simulators.link import Lag
     from simulators.misuses import Misuse
@@ -69,12 +69,13 @@ __all__ = [
 ]
 
 _NAMES = {
-    "behaviours": "Behaviour BehaviourError Fault Reset SendDelay SlowReader StalledReader",
+    "behaviours": "Behaviour",
     "clients": "FakeClient",
     "clock": "SimLoop",
     "errors": (
         "NotSeen OptionError SimDeadlock SimHorizonReached SimRefused SimStepLimit SimulatorError"
     ),
+    "faults": "BehaviourError Fault Reset SendDelay SlowReader StalledReader",
     "link": "Lag",
     "misuses": "Misuse",
     "named": "DeadClient HealthyClient LookAlike SlowClient StalledClient",

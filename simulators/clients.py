@@ -18,8 +18,9 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketState
 
 from simulators.asgi import ServerConnection, websocket_scope
-from simulators.behaviours import Behaviour, Reset, SendDelay, SlowReader, StalledReader
+from simulators.behaviours import Behaviour
 from simulators.errors import NotSeen, OptionError, SimulatorError
+from simulators.faults import Reset, SendDelay, SlowReader, StalledReader
 from simulators.link import Lag, Link, Signal
 from simulators.misuses import Misuse
 from simulators.records import Closed, Received

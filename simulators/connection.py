@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, cast
 
-from simulators.behaviours import SlowReader
+from simulators.faults import SlowReader
 from simulators.frames import FrameReader
 
 __all__ = ["Gate", "SocketFactory", "open_socket", "peer_gone"]
@@ -26,7 +26,12 @@ SocketFactory = Callable[[int, int, int], socket.socket]
 
 
 async def open_socket(
-    host: str, port: int, *, receive_buffer_bytes: int = 0, factory: SocketFactory = socket.socket
+    host: str,
+    port: int,
+    *,
+    receive_buffer_bytes: int = 0,
+    local_address: str | None = None,
+    factory: SocketFactory = socket.socket,
 ) -> socket.socket:
     """Connect a non-blocking TCP socket, trying each of the host's addresses in turn.
 
@@ -36,6 +41,7 @@ async def open_socket(
         port: the port.
         receive_buffer_bytes: ``SO_RCVBUF``, set before the connection, as the window is agreed on
             there; 0 for the system's own.
+        local_address: where to connect from, with any port; the system chooses when None.
         factory: makes the socket.
 
     Raises:
@@ -57,6 +63,8 @@ async def open_socket(
             sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
             if receive_buffer_bytes:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+            if local_address is not None:
+                sock.bind((local_address, 0))
             await loop.sock_connect(sock, address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as failure:

@@ -2,8 +2,9 @@
 
 from typing import TypedDict, Unpack
 
-from simulators.behaviours import Behaviour, Fault, SendDelay, SlowReader
+from simulators.behaviours import Behaviour
 from simulators.clients import FakeClient
+from simulators.faults import Fault, SendDelay, SlowReader
 from simulators.wire import Wire
 
 __all__ = [

@@ -20,9 +20,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
-from simulators.behaviours import Behaviour, Reset, SlowReader, StalledReader
+from simulators.behaviours import Behaviour
 from simulators.connection import Gate, SocketFactory, open_socket, peer_gone
 from simulators.errors import NotSeen, SimulatorError
+from simulators.faults import Reset, SlowReader, StalledReader
 from simulators.frames import (
     BINARY,
     CLOSE,

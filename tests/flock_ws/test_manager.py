@@ -403,9 +403,10 @@ async def test_a_client_that_left_since_the_heartbeat_looked_is_not_pinged() -> 
     manager, leaver = WebSocketManager(1, enable_heartbeat=True), HealthyClient()
     await joined(manager, leaver, HealthyClient())
     loop = asyncio.get_running_loop()
+    await asyncio.sleep(0.5)
     # Right after the heartbeat's own step, before the pings that it began have a turn.
     loop.call_at(1.0, loop.call_soon, manager.clients.discard, leaver)
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(1.0)
     assert leaver.received == []
 
 

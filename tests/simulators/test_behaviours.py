@@ -5,16 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from simulators.behaviours import (
-    Behaviour,
-    BehaviourError,
-    Fault,
-    Reset,
-    SendDelay,
-    SlowReader,
-    StalledReader,
-)
+from simulators.behaviours import Behaviour
 from simulators.errors import SimulatorError
+from simulators.faults import BehaviourError, Fault, Reset, SendDelay, SlowReader, StalledReader
 
 FAULTS = [
     SlowReader(bytes_per_second=1_000),
@@ -54,7 +47,7 @@ def test_defaults_are_left_out_of_the_json_form() -> None:
         (lambda: SlowReader(bytes_per_second=True), "bytes_per_second"),
         (lambda: SlowReader(bytes_per_second=1, chunk_bytes=0), "chunk_bytes must be"),
         (lambda: SlowReader(bytes_per_second=1, after_seconds=-1), "after_seconds must be"),
-        (lambda: StalledReader(after_messages=-1), "after_messages must be a number at least 0"),
+        (lambda: StalledReader(after_messages=-1), "after_messages must be a whole number at least 0"),
         (lambda: StalledReader(resume_after=0), "resume_after must be a number above 0"),
         (lambda: Reset(after_seconds=-0.1), "after_seconds must be"),
         (lambda: SendDelay(seconds=-1), "seconds must be"),
@@ -72,8 +65,8 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
 
 
 def test_an_unknown_field_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BehaviourError, match="reset: unknown field when; it takes after_messages"):
-        Fault.from_json({"kind": "reset", "when": 1})
+    with pytest.raises(BehaviourError, match="reset: unknown field where; it takes after_messages"):
+        Fault.from_json({"kind": "reset", "where": 1})
 
 
 def test_two_faults_of_one_kind_are_refused() -> None:

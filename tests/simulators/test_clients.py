@@ -7,10 +7,11 @@ import sys
 import pytest
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from simulators.behaviours import Behaviour, SlowReader, StalledReader
+from simulators.behaviours import Behaviour
 from simulators.clients import FakeClient
 from simulators.clock import SimLoop
 from simulators.errors import NotSeen, OptionError, SimulatorError
+from simulators.faults import SlowReader, StalledReader
 from simulators.link import Lag
 from simulators.records import Closed, Received
 from simulators.runs import sim_test, simulate

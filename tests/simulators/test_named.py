@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from simulators.behaviours import SendDelay, SlowReader
+from simulators.faults import SendDelay, SlowReader
 from simulators.clients import FakeClient
 from simulators.named import DeadClient, HealthyClient, LookAlike, SlowClient, StalledClient
 from simulators.records import Received

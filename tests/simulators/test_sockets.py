@@ -17,8 +17,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from simulators.behaviours import Behaviour, Reset, StalledReader
+from simulators.behaviours import Behaviour
 from simulators.errors import NotSeen, SimulatorError
+from simulators.faults import Reset, StalledReader
 from simulators.sockets import ConnectFailed, SocketClient
 
 pytestmark = pytest.mark.sockets
