@@ -1,0 +1,97 @@
+"""From a record to a verdict. Pure: the same record gives the same verdict."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests import evictions, questions
+from loadtests.answers import Answer, Verdict
+from loadtests.case import Case
+from loadtests.record import Record
+from loadtests.scenario import COHORTS
+
+__all__ = ["EXIT_CODES", "Judgement", "judge"]
+
+EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
+"""The exit code of each verdict; 2 is for a run that could not begin."""
+
+_REASONS_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All answers, and what follows from them.
+
+    Attributes:
+        answers: in order of weight: the first that is a FAIL is the first reason.
+    """
+
+    answers: tuple[Answer, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAIL beats INCONCLUSIVE: a promise that was seen broken is broken."""
+        verdicts = {answer.verdict for answer in self.answers}
+        for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+            if verdict in verdicts:
+                return verdict
+        return Verdict.PASS
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is no PASS, the weightiest first."""
+        verdict = self.verdict
+        if verdict is Verdict.PASS:
+            return ()
+        found = [answer for answer in self.answers if answer.verdict is verdict]
+        if verdict is Verdict.INCONCLUSIVE:
+            # A run that was cut short or could not measure is the cause of what it left open.
+            found.sort(key=lambda answer: not answer.key.startswith("run."))
+        return tuple(answer.reason for answer in found)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the process."""
+        return EXIT_CODES[self.verdict]
+
+    @property
+    def line(self) -> str:
+        """The verdict and its reasons in one line."""
+        if self.verdict is Verdict.PASS:
+            kept = sum(answer.verdict is Verdict.PASS for answer in self.answers)
+            rest = len(self.answers) - kept
+            return f"PASS: {kept} questions answered as expected" + (
+                f", {rest} not offered by this server" if rest else ""
+            )
+        shown = self.reasons[:_REASONS_SHOWN]
+        more = len(self.reasons) - len(shown)
+        return f"{self.verdict}: {'; '.join(shown)}" + (f"; and {more} more" if more else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "verdict": self.verdict.value,
+            "exit_code": self.exit_code,
+            "line": self.line,
+            "reasons": list(self.reasons),
+            "answers": [answer.to_json() for answer in self.answers],
+        }
+
+
+def judge(record: Record) -> Judgement:
+    """Answer every question that applies to a run."""
+    case = Case.of(record)
+    # Stalled before slow: who never reads is the plainest case, and the first reason to give.
+    faulty = sorted(COHORTS[1:], key=["stalled", "slow", "dead"].index)
+    answers = [
+        questions.server_alive(case),
+        *(evictions.evicted(case, cohort) for cohort in faulty),
+        questions.publisher(case),
+        questions.spared(case),
+        questions.complete(case),
+        questions.latency(case),
+        questions.blast_radius(case),
+        evictions.zombies(case),
+        questions.load(case),
+        questions.generator(case),
+    ]
+    return Judgement(tuple(answer for answer in answers if answer is not None))
