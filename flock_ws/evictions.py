@@ -19,6 +19,7 @@ CLOSE_CODES: Mapping[str, int] = MappingProxyType(
         "lag_bytes": 1013,
         "lag_messages": 1013,
         "no_pong": 1013,
+        "no_ack": 1013,
         "shutdown": 1012,
     }
 )

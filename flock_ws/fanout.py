@@ -6,13 +6,19 @@ timer. When a send suspends, a callback that was queued before it finds the pump
 that task becomes the client's own writer, its deadline begins, and a new pump goes on with the
 others. So a blocked client costs one task and one turn of the loop, once, and the order of each
 client's events is the order of the log.
+
+Where the server offers a direct connection the pump writes frames to its transport, without a
+coroutine; a client whose transport is full is held until it has drained.
 """
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Callable
 
+from flock_ws.acknowledgements import Acknowledgements
 from flock_ws.deadlines import Deadlines
+from flock_ws.direct import DirectConnection, Frames, text_frame
 from flock_ws.limits import Limits
 from flock_ws.log import BroadcastLog
 from flock_ws.outbox import Outbox
@@ -59,11 +65,15 @@ class FanOut:
         self._pump: asyncio.Task[None] | None = None
         self._serving: Outbox | None = None
         self._sending = Deadlines[Outbox](loop, limits.send_timeout, self._timed_out)
+        self._frames = Frames(log)
+        self._acknowledgements = Acknowledgements(loop, limits=limits, missed=self._unanswered)
         self.delivered = 0
 
     def add(self, outbox: Outbox) -> None:
         """Take on a client that is behind nothing."""
         self._idle[outbox] = None
+        if outbox.direct is not None:
+            outbox.direct.on_pong = lambda number: self._acknowledgements.answered(outbox, number)
 
     def drop(self, outbox: Outbox) -> asyncio.Task[None] | None:
         """Let go of a client: nothing more is sent to it.
@@ -75,6 +85,9 @@ class FanOut:
         self._idle.pop(outbox, None)
         self._sending.stop(outbox)
         outbox.ping_done()
+        if outbox.direct is not None:
+            outbox.direct.on_pong = None
+            self._acknowledgements.drop(outbox)
         if self._serving is outbox and asyncio.current_task(self._loop) is not self._pump:
             self._detach()
         elif outbox.writer is not None:
@@ -120,12 +133,15 @@ class FanOut:
                 outbox = queue.popleft()
                 if outbox.gone:
                     continue
-                self._serving = outbox
-                sends += await self._serve(outbox)
-                if self._serving is not outbox:
-                    return  # detached on the way: this task was the client's writer, and is done
-                self._serving = None
-                self._put_back(outbox)
+                if (direct := outbox.direct) is not None:
+                    sends += self._write(outbox, direct)
+                else:
+                    self._serving = outbox
+                    sends += await self._serve(outbox)
+                    if self._serving is not outbox:
+                        return  # detached on the way: this task was the client's own writer
+                    self._serving = None
+                    self._put_back(outbox)
                 if sends >= _TURN_SENDS:
                     sends = 0
                     await asyncio.sleep(0)
@@ -134,6 +150,45 @@ class FanOut:
             if asyncio.current_task() is self._pump:
                 self._pump = None
                 self._serving = None
+
+    def _write(self, outbox: Outbox, direct: DirectConnection) -> int:
+        """Write what the client is behind to its transport, or hold it while that is full.
+
+        Returns:
+            What it cost, in sends.
+        """
+        if not direct.can_write:
+            outbox.held = True
+            self._sending.start(outbox)
+            direct.when_writable(lambda: self._release(outbox))
+            self._check_lag(outbox)
+            return 1
+        number = outbox.number
+        try:
+            if outbox.ping is not None:
+                direct.write(text_frame(json.dumps(self._ping_message()).encode()))
+                outbox.ping_done()
+                self._pinged(outbox)
+            if number < self._log.end:
+                frames, end = self._frames.after(number)
+                direct.write(frames)
+                self._log.move(number, end)
+                outbox.number = end
+                outbox.delivered += end - number
+                self.delivered += end - number
+                self._acknowledgements.sent(outbox)
+        except OSError as error:
+            self._fail(outbox, error)
+        self._put_back(outbox)
+        return 1
+
+    def _release(self, outbox: Outbox) -> None:
+        """The transport of a client that was held has drained, or is gone."""
+        outbox.held = False
+        if not outbox.gone:
+            self._sending.stop(outbox)
+            self._queue.append(outbox)
+            self._start_pump()
 
     async def _serve(self, outbox: Outbox) -> int:
         """Send what the client is behind; see to it if a send fails. Returns the sends made."""
@@ -166,19 +221,18 @@ class FanOut:
         """Send until it is behind nothing; to a client not busy at most `_CLIENT_SENDS`."""
         log = self._log
         sends = 0
-        while not outbox.gone:
-            if outbox.ping is not None:
+        while (pinging := outbox.ping is not None) or outbox.number < log.end:
+            if pinging:
                 await self._send_ping(outbox)
-            elif outbox.number < log.end:
+            else:
                 await outbox.socket.send_text(log[outbox.number].text)
-                if outbox.gone:
-                    break
+            if outbox.gone:
+                break
+            if not pinging:
                 log.move(outbox.number, outbox.number + 1)
                 outbox.number += 1
                 outbox.delivered += 1
                 self.delivered += 1
-            else:
-                break
             sends += 1
             if outbox.writer is not None:
                 self._sending.start(outbox)
@@ -195,11 +249,13 @@ class FanOut:
             self._evict(outbox, "send_failed", error)
 
     async def _send_ping(self, outbox: Outbox) -> None:
-        message = {"type": "ping", "timestamp": self._loop.time()}
-        await outbox.socket.send_json(message)
+        await outbox.socket.send_json(self._ping_message())
         if not outbox.gone:
             outbox.ping_done()
             self._pinged(outbox)
+
+    def _ping_message(self) -> dict[str, object]:
+        return {"type": "ping", "timestamp": self._loop.time()}
 
     def _put_back(self, outbox: Outbox) -> None:
         """Queue the client again if it is still behind, else let it rest."""
@@ -229,6 +285,9 @@ class FanOut:
 
     def _timed_out(self, outbox: Outbox) -> None:
         self._evict(outbox, "send_timeout", None)
+
+    def _unanswered(self, outbox: Outbox) -> None:
+        self._evict(outbox, "no_ack", None)
 
     def _check_lags(self) -> None:
         """Look at the busy clients if anybody can be too far behind."""

@@ -26,6 +26,10 @@ class Limits:
         max_clients: clients in the pool; beyond it `add_client` raises `PoolFull`.
         heartbeat_jitter: each heartbeat comes up to this much late, at random.
         pong_timeout: a client that answers no application ping in this time is evicted.
+        ack_interval: a client on a direct connection is asked for an acknowledgement at most so
+            often, and only while data is outstanding.
+        ack_timeout: one that acknowledges nothing in this time, and whose buffers have not drained
+            by a byte, is evicted, long before megabytes pile up.
 
     None means: no limit.
 
@@ -44,6 +48,8 @@ class Limits:
     max_clients: int | None = None
     heartbeat_jitter: float = 0.0
     pong_timeout: float | None = None
+    ack_interval: float = 1.0
+    ack_timeout: float | None = 10.0
 
     def __post_init__(self) -> None:
         """Refuse what means nothing."""
@@ -70,10 +76,23 @@ class LimitOptions(TypedDict, total=False):
     max_clients: int | None
     heartbeat_jitter: float
     pong_timeout: float | None
+    ack_interval: float
+    ack_timeout: float | None
 
 
-_SECONDS = frozenset({"send_timeout", "close_timeout", "heartbeat_jitter", "pong_timeout"})
-_OPTIONAL = frozenset({"history_agents", "history_bytes", "max_clients", "pong_timeout"})
+_SECONDS = frozenset(
+    {
+        "send_timeout",
+        "close_timeout",
+        "heartbeat_jitter",
+        "pong_timeout",
+        "ack_interval",
+        "ack_timeout",
+    }
+)
+_OPTIONAL = frozenset(
+    {"history_agents", "history_bytes", "max_clients", "pong_timeout", "ack_timeout"}
+)
 _MAY_BE_ZERO = frozenset({"heartbeat_jitter", "history_limit"})
 
 

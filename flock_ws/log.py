@@ -21,9 +21,19 @@ class Entry:
         end_bytes: bytes of all events up to and with this one, since the log began.
         time: loop time of its publication.
         delivery: who is told when every reader has it.
+        frame: the text as a WebSocket frame, made when the first client needs it.
     """
 
-    __slots__ = ("delivery", "end_bytes", "evicted", "left", "size_bytes", "text", "time")
+    __slots__ = (
+        "delivery",
+        "end_bytes",
+        "evicted",
+        "frame",
+        "left",
+        "size_bytes",
+        "text",
+        "time",
+    )
 
     def __init__(
         self, text: str, size_bytes: int, *, end_bytes: int, time: float, delivery: Delivery
@@ -33,6 +43,7 @@ class Entry:
         self.end_bytes = end_bytes
         self.time = time
         self.delivery = delivery
+        self.frame: bytes | None = None
         # Readers lost, as differences to the entry before: a reader that is lost while it stands
         # at number n counts from n on, up to the entry that was newest then.
         self.evicted = 0

@@ -14,6 +14,7 @@ from typing import Any, Protocol, Unpack
 from flock_ws.closing import Closings
 from flock_ws.deadlines import Deadlines
 from flock_ws.delivery import Delivery
+from flock_ws.direct import direct_of
 from flock_ws.errors import NotOnLoopError, PoolFull
 from flock_ws.events import StreamingOutputEvent
 from flock_ws.evictions import CLOSE_CODES, EvictionRecord, describe
@@ -279,7 +280,7 @@ class WebSocketManager:
         fan_out.wake()
         outboxes = self._outboxes
         # Takes turns of the loop and no time: whoever blocks gets a writer.
-        while any(box.number < last and box.writer is None for box in outboxes.values()):  # noqa: ASYNC110
+        while any(box.number < last and not box.busy for box in outboxes.values()):  # noqa: ASYNC110
             await asyncio.sleep(0)
         for outbox in list(outboxes.values()):
             self._evict(outbox, "shutdown", None)
@@ -376,7 +377,13 @@ class WebSocketManager:
         logger.debug("%s joined: %d clients", name, len(self._pool))
 
     def _take_on(self, websocket: Any, name: str) -> None:
-        outbox = Outbox(websocket, name=name, number=self._log.join(), joined_at=self._now())
+        outbox = Outbox(
+            websocket,
+            name=name,
+            number=self._log.join(),
+            joined_at=self._now(),
+            direct=direct_of(websocket),
+        )
         self._outboxes[websocket] = outbox
         if self._fan_out is not None:
             self._fan_out.add(outbox)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from flock_ws.direct import DirectConnection
 from flock_ws.statistics import ClientStatistics, Lag
 
 __all__ = ["Outbox", "name_of"]
@@ -19,33 +20,67 @@ class Outbox:
         socket: the WebSocket, or anything with an async `send_text(str)`.
         name: for statistics and log lines.
         number: the next event it is to take.
-        writer: its own task while it is busy.
+        direct: the way around ASGI, where the server offers one.
+        writer: its own task while it is busy on the ordinary way.
+        held: it is busy on the direct way: its transport takes nothing more for now.
         gone: it is out of the pool; nothing more is sent.
         ping: set while an application ping waits for its turn; done when it was sent or given up.
         joined_at: loop time.
         delivered: sends of events that completed.
+        acknowledged: its peer has told that it took every event before this number.
+        asked: the number that a ping under way asks for; None while none is.
+        asked_at: loop time of that ping.
+        buffered_bytes: what was buffered when that ping was sent.
+        round_trip: seconds from the last answered ping to its answer.
     """
 
     __slots__ = (
+        "acknowledged",
+        "asked",
+        "asked_at",
+        "buffered_bytes",
         "delivered",
+        "direct",
         "gone",
+        "held",
         "joined_at",
         "name",
         "number",
         "ping",
+        "round_trip",
         "socket",
         "writer",
     )
 
-    def __init__(self, socket: Any, *, name: str, number: int, joined_at: float) -> None:
+    def __init__(
+        self,
+        socket: Any,
+        *,
+        name: str,
+        number: int,
+        joined_at: float,
+        direct: DirectConnection | None = None,
+    ) -> None:
         self.socket = socket
+        self.direct = direct
         self.name = name
         self.number = number
         self.joined_at = joined_at
         self.writer: asyncio.Task[None] | None = None
+        self.held = False
         self.gone = False
         self.ping: asyncio.Future[None] | None = None
         self.delivered = 0
+        self.acknowledged = number
+        self.asked: int | None = None
+        self.asked_at = 0.0
+        self.buffered_bytes = 0
+        self.round_trip: float | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a send to it did not complete at once and is under way."""
+        return self.held or self.writer is not None
 
     def ping_done(self) -> None:
         """Tell who waits for the ping that it was sent or given up."""
@@ -59,13 +94,15 @@ class Outbox:
             name=self.name,
             joined_at=self.joined_at,
             delivered=self.delivered,
-            busy=self.writer is not None,
+            busy=self.busy,
             lag=lag,
+            buffered_bytes=self.direct.buffered_bytes if self.direct is not None else None,
+            round_trip=self.round_trip,
         )
 
     def __repr__(self) -> str:
         """Show the name and the state."""
-        state = "gone" if self.gone else "busy" if self.writer is not None else "ready"
+        state = "gone" if self.gone else "busy" if self.busy else "ready"
         return f"<Outbox {self.name} {state}, next event {self.number}>"
 
 

@@ -1,7 +1,8 @@
 """ClientPool: the set of clients that callers see, which tells the manager of every change."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Set as AbstractSet
+from typing import Any, Self
 
 __all__ = ["ClientPool"]
 
@@ -74,27 +75,25 @@ class ClientPool(set[Any]):
         """Keep clients that are here or there, not in both."""
         self.become(self.symmetric_difference(other))
 
-    def __ior__(self, other: Any) -> Any:
+    def __ior__(self, other: AbstractSet[Any], /) -> Self:  # type: ignore[misc]  # as set does
         """Add all of these clients."""
         self.update(other)
         return self
 
-    def __isub__(self, other: Any) -> Any:
+    def __isub__(self, other: AbstractSet[Any], /) -> Self:  # type: ignore[misc]  # as set does
         """Take all of these clients away."""
         self.difference_update(other)
         return self
 
-    def __iand__(self, other: Any) -> Any:
+    def __iand__(self, other: AbstractSet[Any], /) -> Self:  # type: ignore[misc]  # as set does
         """Keep only clients that are in there too."""
         self.intersection_update(other)
         return self
 
-    def __ixor__(self, other: Any) -> Any:
+    def __ixor__(self, other: AbstractSet[Any], /) -> Self:  # type: ignore[misc]  # as set does
         """Keep clients that are here or there, not in both."""
         self.symmetric_difference_update(other)
         return self
-
-    __hash__ = None  # type: ignore[assignment]  # a set is not hashable, and neither is this
 
     def __reduce__(self) -> Any:
         """Copy and pickle as the plain set of the clients."""

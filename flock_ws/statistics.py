@@ -34,7 +34,8 @@ class Eviction:
     Attributes:
         number: counts the manager's evictions from 0.
         client: the client's name.
-        reason: `send_timeout`, `send_failed`, `lag_bytes`, `lag_messages`, `no_pong` or `shutdown`.
+        reason: `send_timeout`, `send_failed`, `lag_bytes`, `lag_messages`, `no_pong`, `no_ack` or
+            `shutdown`.
         code: the close code meant for it; it goes out only if the socket's `close` takes one and
             the peer still reads.
         lag: how far behind the client was.
@@ -94,6 +95,8 @@ class ClientStatistics:
         delivered: sends of events that completed.
         busy: whether a send did not complete at once and is still in flight.
         lag: what it has not taken yet.
+        buffered_bytes: sent and not taken by the peer's kernel; None where the server tells none.
+        round_trip: seconds that the last acknowledgement took; None where none was asked for.
     """
 
     name: str
@@ -101,6 +104,8 @@ class ClientStatistics:
     delivered: int
     busy: bool
     lag: Lag
+    buffered_bytes: int | None = None
+    round_trip: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

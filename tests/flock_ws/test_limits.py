@@ -7,7 +7,14 @@ import pytest
 from flock_ws import Limits, WebSocketManager
 from flock_ws.limits import LimitOptions
 
-SECONDS = ["send_timeout", "close_timeout", "heartbeat_jitter", "pong_timeout"]
+SECONDS = [
+    "send_timeout",
+    "close_timeout",
+    "heartbeat_jitter",
+    "pong_timeout",
+    "ack_interval",
+    "ack_timeout",
+]
 COUNTS = [
     "max_lag_bytes",
     "max_lag_messages",
@@ -31,6 +38,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "max_clients": None,
         "heartbeat_jitter": 0.0,
         "pong_timeout": None,
+        "ack_interval": 1.0,
+        "ack_timeout": 10.0,
     }
 
 

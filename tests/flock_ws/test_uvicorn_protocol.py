@@ -160,6 +160,40 @@ def test_a_healthy_peer_beside_a_stalled_one_gets_every_event_in_order(
     asyncio.run(main())
 
 
+def test_a_peer_that_takes_nothing_is_evicted_at_low_traffic_long_before_buffers_fill(
+    patience: float,
+) -> None:
+    async def main() -> None:
+        manager = WebSocketManager(ack_interval=0.05, ack_timeout=0.2)
+        async with (
+            serving(manager) as served,
+            SocketClient(served.url) as healthy,
+            SocketClient(served.url, Behaviour.stalled()),
+        ):
+            await until(lambda: len(manager.clients) == 2, patience)
+            await manager.broadcast(said(0))
+            await until(lambda: manager.evictions, patience)
+            (eviction,) = manager.evictions
+            assert (eviction.reason, eviction.lag.messages) == ("no_ack", 0)
+            (left,) = manager.statistics().per_client
+            assert left.round_trip is not None
+            assert healthy.connected
+
+    asyncio.run(main())
+
+
+def test_an_acknowledgement_is_no_message_to_either_side(patience: float) -> None:
+    async def main() -> None:
+        manager = WebSocketManager(ack_interval=0.01)
+        async with serving(manager) as served, SocketClient(served.url) as healthy:
+            await until(lambda: manager.clients, patience)
+            await manager.broadcast(said(0))
+            await until(lambda: manager.statistics().per_client[0].round_trip, patience)
+            assert healthy.received_messages == 1
+
+    asyncio.run(main())
+
+
 def test_a_reading_peer_sees_why_it_was_closed_at_a_shutdown(patience: float) -> None:
     async def main() -> None:
         manager = WebSocketManager()

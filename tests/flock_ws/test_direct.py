@@ -1,0 +1,199 @@
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from starlette.websockets import WebSocket
+from websockets.frames import Frame, Opcode
+
+from flock_ws import WebSocketManager
+from flock_ws.closing import EXTENSION
+from flock_ws.direct import Frames, direct_of, text_frame
+from flock_ws.events import StreamingOutputEvent
+from flock_ws.log import BroadcastLog
+from simulators import HealthyClient, sim_test
+
+
+def said(number: int, size: int = 0) -> StreamingOutputEvent:
+    return StreamingOutputEvent(
+        correlation_id="c",
+        agent_name="agent",
+        run_id="r",
+        output_type="stdout",
+        content="x" * size,
+        sequence=number,
+    )
+
+
+class Transport:
+    """A direct connection into a list, whose buffer is full when told so."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.pings: list[int] = []
+        self.can_write = True
+        self.lost = False
+        self.buffered_bytes = 0
+        self.on_pong: Callable[[int], None] | None = None
+        self.waiting: list[Callable[[], None]] = []
+
+    def write(self, frames: bytes) -> None:
+        if self.lost:
+            raise ConnectionResetError
+        self.written.append(frames)
+
+    def ping(self, number: int) -> None:
+        self.pings.append(number)
+
+    def when_writable(self, callback: Callable[[], None]) -> None:
+        self.waiting.append(callback)
+
+    def drain(self) -> None:
+        self.can_write = True
+        for callback in self.waiting:
+            callback()
+        self.waiting.clear()
+
+    def abort(self) -> None:
+        self.lost = True
+
+    async def wait_lost(self) -> None: ...
+
+
+def socket(transport: Transport) -> WebSocket:
+    """Return a client whose server offers the transport."""
+    client = HealthyClient()
+    plain = WebSocket(
+        {**client.scope, "extensions": {EXTENSION: {"connection": transport}}},
+        client._receive,
+        client._send,
+    )
+    plain.client_state, plain.application_state = client.client_state, client.application_state
+    return plain
+
+
+def events_in(transport: Transport) -> list[int]:
+    """Return the numbers of the events in what was written."""
+    data, found = b"".join(transport.written), []
+    while data:
+        size, head = data[1], 2
+        if size >= 126:
+            wide = 2 if size == 126 else 8
+            size, head = int.from_bytes(data[2 : 2 + wide], "big"), 2 + wide
+        found.append(StreamingOutputEvent.model_validate_json(data[head : head + size]).sequence)
+        data = data[head + size :]
+    return found
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 70_000])
+def test_a_text_frame_is_what_the_websockets_library_writes(size: int) -> None:
+    payload = b"x" * size
+    assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+def test_clients_at_the_same_place_share_the_joined_bytes() -> None:
+    log = BroadcastLog()
+    log.join()
+    for number in range(3):
+        log.append(str(number), 1, time=0.0, readers=1)
+    frames = Frames(log)
+    joined, end = frames.after(0)
+    assert (joined, end) == (text_frame(b"0") + text_frame(b"1") + text_frame(b"2"), 3)
+    assert frames.after(0)[0] is joined
+    assert frames.after(2) == (text_frame(b"2"), 3)
+
+
+def test_a_joined_write_is_bounded_and_one_large_event_still_goes() -> None:
+    log = BroadcastLog()
+    log.join()
+    for text in ("a" * 40_000, "b" * 40_000, "c" * 100_000, "d"):
+        log.append(text, len(text), time=0.0, readers=1)
+    frames = Frames(log)
+    assert [frames.after(number)[1] for number in range(4)] == [1, 2, 3, 4]
+
+
+def test_what_was_joined_is_made_anew_when_events_have_come() -> None:
+    log = BroadcastLog()
+    log.join()
+    log.append("a", 1, time=0.0, readers=1)
+    frames = Frames(log)
+    assert frames.after(0)[1] == 1
+    log.append("b", 1, time=0.0, readers=1)
+    assert frames.after(0)[1] == 2
+
+
+def test_a_socket_that_sends_in_its_own_way_is_left_to_it() -> None:
+    class Encrypting(WebSocket):
+        async def send_text(self, data: str) -> None: ...
+
+    transport = Transport()
+    scope = socket(transport).scope
+    own = Encrypting(scope, None, None)  # type: ignore[arg-type]  # never called
+    assert direct_of(own) is None
+    assert direct_of(socket(transport)) is transport
+    assert direct_of(HealthyClient()) is None
+    assert direct_of(object()) is None
+
+
+@sim_test
+async def test_events_of_one_turn_go_out_in_one_write_and_in_order() -> None:
+    manager, transport = WebSocketManager(), Transport()
+    await manager.add_client(socket(transport))
+    for number in range(20):
+        delivery = manager.publish(said(number))
+    await delivery
+    assert (len(transport.written), events_in(transport)) == (1, list(range(20)))
+
+
+@sim_test
+async def test_a_full_transport_is_not_written_to_and_goes_on_where_it_was() -> None:
+    manager, transport = WebSocketManager(), Transport()
+    await manager.add_client(socket(transport))
+    await manager.broadcast(said(0))
+    transport.can_write = False
+    late = [manager.publish(said(number)) for number in (1, 2)]
+    await asyncio.sleep(0.4)
+    assert (events_in(transport), manager.statistics().per_client[0].busy) == ([0], True)
+    transport.drain()
+    for delivery in late:
+        await delivery
+    assert (events_in(transport), manager.evictions) == ([0, 1, 2], ())
+
+
+@sim_test
+async def test_a_transport_that_stays_full_is_evicted_after_the_send_timeout() -> None:
+    manager, transport = WebSocketManager(), Transport()
+    await manager.add_client(socket(transport))
+    transport.can_write = False
+    delivery = await manager.broadcast(said(0))
+    (eviction,) = manager.evictions
+    assert (eviction.reason, eviction.at, delivery.evicted) == ("send_timeout", 0.5, 1)
+    transport.drain()
+    await manager.broadcast(said(1))
+    assert transport.written == []
+
+
+@sim_test
+async def test_a_lost_connection_is_a_failed_send() -> None:
+    manager, transport = WebSocketManager(), Transport()
+    await manager.add_client(socket(transport))
+    transport.lost = True
+    await manager.broadcast(said(0))
+    assert [eviction.reason for eviction in manager.evictions] == ["send_failed"]
+
+
+@sim_test
+async def test_a_heartbeat_goes_the_same_way() -> None:
+    manager, transport = WebSocketManager(10, enable_heartbeat=True), Transport()
+    await manager.add_client(socket(transport))
+    await asyncio.sleep(11)
+    assert transport.written == [text_frame(b'{"type": "ping", "timestamp": 10.0}')]
+
+
+@sim_test
+async def test_shutdown_does_not_wait_for_a_full_transport() -> None:
+    manager, transport = WebSocketManager(), Transport()
+    await manager.add_client(socket(transport))
+    transport.can_write = False
+    manager.publish(said(0))
+    await asyncio.wait_for(manager.shutdown(), 2)
+    assert manager.statistics().evicted == {"shutdown": 1}
