@@ -2,14 +2,16 @@
 
     from simulators import SlowClient, simulate
 
-Every name is loaded when it is first used, so that importing this package costs nothing.
+Every name is loaded when it is first used, so that importing this package costs nothing. The
+whole catalogue of faults is in `simulators.faults`.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from simulators.behaviours import Behaviour
+    from simulators.behaviours import Behaviour, require
+    from simulators.child import ChildClient
     from simulators.clients import FakeClient
     from simulators.clock import SimLoop
     from simulators.errors import (
@@ -21,28 +23,38 @@ if TYPE_CHECKING:
         SimStepLimit,
         SimulatorError,
     )
-    from simulators.faults import (
-        BehaviourError,
-        Fault,
-        Reset,
-        SendDelay,
-        SlowReader,
-        StalledReader,
-    )
+    from simulators.events import Tape, agent_run, agent_runs, numbered_events, poisson, steady
+    from simulators.factory import ClientFactory
+    from simulators.faults import BehaviourError, Fault, Reset, SendDelay, SlowReader, StalledReader
+    from simulators.handshake import ConnectFailed
+    from simulators.hardships import Endured, Hardship
+    from simulators.knocks import HandshakeClient
     from simulators.link import Lag
-    from simulators.misuses import Misuse
+    from simulators.misuses import Misuse, encoded_anew
     from simulators.named import DeadClient, HealthyClient, LookAlike, SlowClient, StalledClient
     from simulators.records import Closed, Received
+    from simulators.relay import Relay
     from simulators.runs import sim_runner, sim_test, simulate
+    from simulators.sockets import SocketClient
+    from simulators.swarm import Swarm
+    from simulators.trace import Entry, Trace
+    from simulators.transport import WireTransport
     from simulators.wire import Wire
 
 __all__ = [
     "Behaviour",
     "BehaviourError",
+    "ChildClient",
+    "ClientFactory",
     "Closed",
+    "ConnectFailed",
     "DeadClient",
+    "Endured",
+    "Entry",
     "FakeClient",
     "Fault",
+    "HandshakeClient",
+    "Hardship",
     "HealthyClient",
     "Lag",
     "LookAlike",
@@ -50,6 +62,7 @@ __all__ = [
     "NotSeen",
     "OptionError",
     "Received",
+    "Relay",
     "Reset",
     "SendDelay",
     "SimDeadlock",
@@ -60,39 +73,63 @@ __all__ = [
     "SimulatorError",
     "SlowClient",
     "SlowReader",
+    "SocketClient",
     "StalledClient",
     "StalledReader",
+    "Swarm",
+    "Tape",
+    "Trace",
     "Wire",
+    "WireTransport",
+    "agent_run",
+    "agent_runs",
+    "encoded_anew",
+    "numbered_events",
+    "poisson",
+    "require",
     "sim_runner",
     "sim_test",
     "simulate",
+    "steady",
 ]
 
 _NAMES = {
-    "behaviours": "Behaviour",
+    "behaviours": "Behaviour require",
+    "child": "ChildClient",
     "clients": "FakeClient",
     "clock": "SimLoop",
     "errors": (
         "NotSeen OptionError SimDeadlock SimHorizonReached SimRefused SimStepLimit SimulatorError"
     ),
+    "events": "Tape agent_run agent_runs numbered_events poisson steady",
+    "factory": "ClientFactory",
     "faults": "BehaviourError Fault Reset SendDelay SlowReader StalledReader",
+    "handshake": "ConnectFailed",
+    "hardships": "Endured Hardship",
+    "knocks": "HandshakeClient",
     "link": "Lag",
-    "misuses": "Misuse",
+    "misuses": "Misuse encoded_anew",
     "named": "DeadClient HealthyClient LookAlike SlowClient StalledClient",
     "records": "Closed Received",
+    "relay": "Relay",
     "runs": "sim_runner sim_test simulate",
+    "sockets": "SocketClient",
+    "swarm": "Swarm",
+    "trace": "Entry Trace",
+    "transport": "WireTransport",
     "wire": "Wire",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
+if not TYPE_CHECKING:  # a type checker is to find wrong names
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = found
-    return found
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(f"{__name__}.{home}"), name)
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

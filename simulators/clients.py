@@ -8,8 +8,8 @@ Not modelled: the upgrade request on the wire, compression, fragmentation, proto
 """
 
 import asyncio
+import contextlib
 import itertools
-import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -18,11 +18,13 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketState
 
 from simulators.asgi import ServerConnection, websocket_scope
-from simulators.behaviours import Behaviour
+from simulators.behaviours import Behaviour, require
+from simulators.calls import Calls
 from simulators.errors import NotSeen, OptionError, SimulatorError
-from simulators.faults import Reset, SendDelay, SlowReader, StalledReader
-from simulators.link import Lag, Link, Signal
+from simulators.faults import Handshake
+from simulators.link import Lag, Signal, seeded_draw
 from simulators.misuses import Misuse
+from simulators.peer import Peer
 from simulators.records import Closed, Received
 from simulators.wire import Wire, frame_bytes
 
@@ -31,8 +33,8 @@ __all__ = ["FakeClient"]
 _DEFAULT_WIRE = Wire.uvicorn(filled=True)
 _HEALTHY = Behaviour.healthy()
 _ABNORMAL = 1006
+_CONNECTED = WebSocketState.CONNECTED
 _DISCONNECTED = WebSocketState.DISCONNECTED
-_LOST = 1005
 _MISUSES_KEPT = 100
 # Outside a SimLoop, which has numbers of its own.
 _NUMBERS: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
@@ -46,11 +48,11 @@ class FakeClient(WebSocket):
     has read it.
 
     Misuse by the application is recorded in `misuses`, never raised. Whether a manager encodes one
-    event anew for each client can be told by identity: ``a.received[0].message is
-    b.received[0].message``.
+    event anew for each client is told by `simulators.misuses.encoded_anew`.
 
     Args:
-        behaviour: what the peer does; healthy by default.
+        behaviour: what the peer does; healthy by default. A fault of the handshake needs
+            ``accepted=False``.
         wire: what lies between. By default uvicorn's buffers without the kernel's, and full from
             the moment the peer stops reading or reads slowly, so that the next send waits. Pass a
             wire of your own for the time that filling takes.
@@ -61,11 +63,9 @@ class FakeClient(WebSocket):
         path: the path of the request.
 
     Attributes:
-        behaviour: as given.
+        behaviour: as given, without the faults whose toxicity did not hit it.
         wire: as given.
         name: as given, or numbered.
-        closed: how the connection ended, as the peer saw it; None while it stands. A peer that does
-            not read sees no close frame.
         close_called: the first close by the application: its code, reason and time.
         misuses: the first hundred misuses.
     """
@@ -82,41 +82,46 @@ class FakeClient(WebSocket):
     ) -> None:
         loop = _running_loop()
         numbers = getattr(loop, "numbers", _NUMBERS)
-        self.behaviour = behaviour = behaviour or _HEALTHY
+        behaviour = behaviour or _HEALTHY
+        if behaviour.faults:
+            behaviour = _possible(behaviour, loop, accepted=accepted)
+        self.behaviour = behaviour
         self.name = name or f"{behaviour.name}-{next(numbers[behaviour.name])}"
         # Not derived from the name: the hash of a string changes from process to process.
         self._number: int = next(numbers["client"])
         self.wire = wire or _DEFAULT_WIRE
-        self._link: Link[str | bytes | Closed] = Link(self.wire, read=self._read)
-        connection = ServerConnection(self._link, abort=self._abort) if abortable else None
+        self._inbound: deque[Message] = deque()
+        self._arrived = Signal()
+        self._changed = Signal()
+        self._peer = peer = Peer(
+            behaviour,
+            self.wire,
+            accepted=accepted,
+            hear=self._hear,
+            unread=self._inbound.__len__,
+            change=self._changed.fire,
+        )
+        self._link = peer.link
+        self._received = peer.received
+        connection = ServerConnection(peer.link, abort=peer.abort) if abortable else None
         scope = websocket_scope(self.name, number=self._number, path=path, connection=connection)
         super().__init__(scope, self._asgi_receive, self._asgi_send)
-        self.closed: Closed | None = None
         self.close_called: Closed | None = None
         self.misuses: list[Misuse] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._received: list[Received] = []
-        self._received_bytes = 0
-        self._inbound: deque[Message] = deque()
-        self._inbound_latest = 0.0
-        self._arrived = Signal()
-        self._changed = Signal()
-        self._timers: list[asyncio.TimerHandle] = []
         self._sends = 0
         self._cancelled_sends = 0
-        self._accepted = accepted
+        self._heard_end = False
         if accepted:
             self.client_state = self.application_state = WebSocketState.CONNECTED
         else:
             self._inbound.append({"type": "websocket.connect"})
-        self._slow = behaviour.fault(SlowReader)
-        self._stalled = behaviour.fault(StalledReader)
-        self._reset = behaviour.fault(Reset)
-        self._delay = behaviour.fault(SendDelay)
-        if loop is not None:
-            self._link.bind(loop)
+        self._calls: Calls | None = None
         if behaviour.faults:
-            self._begin()
+            self._calls = Calls(behaviour.faults, draw=peer.link.draw) or None
+        if loop is not None:
+            peer.link.bind(loop)
+        peer.begin()
         if loop is not None:
             self._bind(loop)
 
@@ -129,7 +134,7 @@ class FakeClient(WebSocket):
         if self.closed is not None:
             state = f"closed {self.closed.code}"
         elif self._link.open:
-            state = "open" if self._accepted else "not accepted"
+            state = "open" if self._peer.accepted else "not accepted"
         else:
             state = "aborted"
         return (
@@ -145,6 +150,14 @@ class FakeClient(WebSocket):
         return self
 
     @property
+    def closed(self) -> Closed | None:
+        """How the connection ended, as the peer saw it; None while it stands.
+
+        A peer that does not read sees no close frame.
+        """
+        return self._peer.closed
+
+    @property
     def received(self) -> list[Received]:
         """The messages that the peer has read, with the times at which it had them."""
         return self._received
@@ -157,7 +170,7 @@ class FakeClient(WebSocket):
     @property
     def connected(self) -> bool:
         """Whether the connection stands, as far as the peer has seen."""
-        return self._accepted and self.closed is None
+        return self._peer.connected
 
     @property
     def stalled(self) -> bool:
@@ -174,41 +187,55 @@ class FakeClient(WebSocket):
         """How many sends are in flight: begun by the application, and not returned."""
         return self._sends
 
+    @property
+    def observer(self) -> Callable[[str, float, object], None] | None:
+        """Called with what happens, the time and what belongs to it; None for nobody.
+
+        ``received`` with the message, ``close_called`` and ``ended`` with a `Closed`; ``stalled``,
+        ``resumed``, ``blocked`` and ``unblocked`` (a send begins and ends to wait) with None. It
+        must not raise. `simulators.trace.Trace` sets it.
+        """
+        return self._peer.observer
+
+    @observer.setter
+    def observer(self, observer: Callable[[str, float, object], None] | None) -> None:
+        link = self._peer.link
+        self._peer.observer = observer
+        link.on_wait = None if observer is None else lambda what: observer(what, link.now, None)
+
     # What the peer does when told.
 
     def stall(self) -> None:
         """Stop reading, and keep the connection."""
-        if self.closed is None:
-            self._link.stall()
+        self._peer.stall()
 
     def resume(self) -> None:
         """Read again."""
-        if self.closed is None:
-            self._link.resume()
+        self._peer.resume()
 
     def heal(self) -> None:
-        """Be healthy from now on, if it is still connected."""
-        self._forget_faults()
-        self._link.pace(None)
-        self.resume()
+        """Be healthy from now on, and the path as well.
+
+        A peer that is gone stays so; if the path kept that from the server, it learns of it now.
+        """
+        self._calls = None
+        self._peer.heal()
 
     def die(self, *, how: Literal["reset", "fin"] = "reset") -> None:
         """Die without a close frame, by a TCP reset or by closing the socket.
 
-        To the application both are a disconnect with code 1005.
+        To the application both are a disconnect with the wire's `lost_code`.
         """
         if how not in {"reset", "fin"}:
             raise OptionError(f"how must be 'reset' or 'fin', not {how!r}")
-        if self.closed is None:
-            self._end(_ABNORMAL, "")
-            self._later(self._lose, {"type": "websocket.disconnect", "code": _LOST})
+        if how == "reset":
+            self._peer.reset()
+        else:
+            self._peer.fin()
 
     def leave(self, code: int = 1000, reason: str = "") -> None:
         """Close properly, with a close frame."""
-        if self.closed is None:
-            self._end(code, reason)
-            leaving = {"type": "websocket.disconnect", "code": code, "reason": reason}
-            self._later(self._lose, leaving)
+        self._peer.leave(code, reason)
 
     def say(self, message: str | bytes | Mapping[str, Any]) -> None:
         """Send a message to the application; a mapping goes as JSON.
@@ -218,11 +245,7 @@ class FakeClient(WebSocket):
         """
         if not self.connected:
             raise SimulatorError(f"{self!r} cannot say anything: it is not connected")
-        if isinstance(message, bytes):
-            self._later(self._tell, {"type": "websocket.receive", "bytes": message})
-            return
-        text = message if isinstance(message, str) else json.dumps(message, separators=(",", ":"))
-        self._later(self._tell, {"type": "websocket.receive", "text": text})
+        self._peer.say(message)
 
     async def wait_received(self, count: int, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # the limit is part of the error
         """Wait until the peer has read at least `count` messages in all.
@@ -271,44 +294,80 @@ class FakeClient(WebSocket):
         except TimeoutError:
             return
 
-    # What the application calls, below Starlette.
+    # What the application calls, around Starlette and below it.
 
     async def send(self, message: Message) -> None:
         """Send as Starlette does, and notice what comes too late."""
+        if message["type"] != "websocket.send":
+            await super().send(message)
+            return
+        # The way of nearly every message of a large run, as Starlette would go it: no wait, no
+        # timer, no task.
+        if (
+            self._link.direct
+            and not self._sends
+            and not self._cancelled_sends
+            and self.application_state is _CONNECTED
+            and asyncio.get_running_loop() is self._loop
+        ):
+            frame = message.get("text")
+            self._peer.take(message["bytes"] if frame is None else frame, self._loop.time())
+            return
         if self.application_state is _DISCONNECTED:
-            self._notice_late(message)
-        await super().send(message)
+            self._notice_late()
+            await super().send(message)
+            return
+        with self._in_flight():
+            if self._calls is not None and self.application_state is _CONNECTED:
+                await self._calls.begin()
+            await super().send(message)
 
     async def _asgi_send(self, message: Message) -> None:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._bind(loop)
+        if self._heard_end and self.wire.order == "write_then_wait":
+            # In the words of uvicorn's legacy protocol; the others raise what means a disconnect.
+            raise RuntimeError(
+                f"Unexpected ASGI message '{message['type']}', after sending 'websocket.close' or "
+                "response already completed."
+            )
         if message["type"] != "websocket.send":
             await self._send_control(message)
             return
+        if self._calls is not None:
+            await self._calls.delay()
         frame = message.get("text")
-        if frame is None:
-            frame = message["bytes"]
-        # The way of nearly every message of a large run: no wait, no timer, no task.
-        if self._link.direct and not self._sends and self._delay is None:
-            if self._cancelled_sends:
-                self._notice("send_after_cancel", f"{self._cancelled_sends} sends were cancelled")
-            self._take(frame, loop.time())
-            return
-        await self._send_slowly(frame)
+        await self._deliver(message["bytes"] if frame is None else frame)
 
-    async def _send_slowly(self, frame: str | bytes) -> None:
+    async def _deliver(self, frame: str | bytes) -> None:
+        """Send a message as far as the server's buffer."""
+        payload = frame.encode() if isinstance(frame, str) else frame
+        conduct = self._peer.conduct
+        if conduct is None:
+            await self._link.send(frame, frame_bytes(len(payload)))
+            return
+        await conduct.sending()
+        timer = conduct.watch()
+        try:
+            await self._link.send(frame, frame_bytes(len(payload)))
+        finally:
+            if timer is not None:
+                timer.cancel()
+        conduct.sent()
+
+    @contextlib.contextmanager
+    def _in_flight(self) -> Iterator[None]:
+        """Count a send while it is in flight, and notice what is wrong about it."""
         if self._sends:
             self._notice("sends_overlap", f"{self._sends} sends were in flight")
         if self._cancelled_sends:
             self._notice("send_after_cancel", f"{self._cancelled_sends} sends were cancelled")
+        if self._calls is not None and self._calls.raised:
+            self._notice("send_after_failure", "an earlier send had failed")
         self._sends += 1
         try:
-            if self._delay is not None:
-                more = self._delay.jitter and self._delay.jitter * self._link.draw()
-                await asyncio.sleep(self._delay.seconds + more)
-            payload = frame.encode() if isinstance(frame, str) else frame
-            await self._link.send(frame, frame_bytes(len(payload)))
+            yield
         except asyncio.CancelledError:
             self._cancelled_sends += 1
             raise
@@ -316,153 +375,51 @@ class FakeClient(WebSocket):
             self._sends -= 1
 
     async def _send_control(self, message: Message) -> None:
-        now = self._link.now
+        peer = self._peer
         if message["type"] == "websocket.accept":
-            if not self._link.open:
-                raise ConnectionResetError("the peer is gone")
-            self._accepted = True
+            await peer.accept()
             return
         code, reason = message.get("code", 1000), message.get("reason") or ""
+        now = self._link.now
         if self.close_called is None:
             self.close_called = Closed(code, reason, now)
-        if not self._accepted:
+            if peer.observer is not None:
+                peer.observer("close_called", now, self.close_called)
+        if not peer.accepted:
             # A server answers the upgrade with HTTP 403 then.
-            self._end(_ABNORMAL, "")
-            self._lose({"type": "websocket.disconnect", "code": _ABNORMAL})
+            peer.leave(_ABNORMAL)
             return
-        await self._link.send(Closed(code, reason, now), frame_bytes(2 + len(reason.encode())))
-        self._tell({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if peer.conduct is not None:
+            peer.conduct.closing()
+        frame = Closed(code, reason, now)
+        try:
+            await self._link.send(frame, frame_bytes(2 + len(reason.encode())))
+        except ConnectionResetError:
+            # On the legacy order it may have waited for a peer that answered meanwhile.
+            if peer.closed is None or peer.closed[:2] != frame[:2]:
+                raise
+        self._hear({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     async def _asgi_receive(self) -> Message:
         self._bind(asyncio.get_running_loop())
         while not self._inbound:
             await self._arrived.wait()
-        return self._inbound.popleft()
+        message = self._inbound.popleft()
+        self._heard_end = self._heard_end or message["type"] == "websocket.disconnect"
+        return message
 
-    # What happens in between.
+    def _hear(self, message: Message) -> None:
+        """Have the application told something."""
+        self._inbound.append(message)
+        self._arrived.fire()
 
     def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Live on this loop. What a behaviour does after a time counts from the first one."""
-        first = self._loop is None
-        if loop is self._loop:
-            return
-        self._loop = loop
-        self._link.bind(loop)
-        if first and self.behaviour.faults:
-            self._set_timers(loop)
+        if loop is not self._loop:
+            self._loop = loop
+            self._peer.bind(loop)
 
-    def _begin(self) -> None:
-        """Do what the behaviour does at once."""
-        if self._slow is not None and not self._slow.after_seconds:
-            self._slow_down()
-        if self._stalled is not None and self._stalled.at_once:
-            self._link.stall()
-        if self._reset is not None and self._reset.at_once:
-            self.die()
-
-    def _set_timers(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self.closed is not None:
-            return
-        if self._slow is not None and self._slow.after_seconds:
-            self._timers.append(loop.call_later(self._slow.after_seconds, self._slow_down))
-        if self._stalled is not None:
-            if self._stalled.at_once:
-                self._resume_later()
-            elif self._stalled.after_seconds is not None:
-                timer = loop.call_later(self._stalled.after_seconds, self._stall_as_told)
-                self._timers.append(timer)
-        if self._reset is not None and self._reset.after_seconds is not None:
-            self._timers.append(loop.call_later(self._reset.after_seconds, self.die))
-
-    def _slow_down(self) -> None:
-        if self._slow is not None:
-            self._link.pace(self._slow.bytes_per_second, chunk_bytes=self._slow.chunk_bytes)
-
-    def _stall_as_told(self) -> None:
-        if self._stalled is not None:
-            self.stall()
-            self._resume_later()
-
-    def _resume_later(self) -> None:
-        """Set the timer of a stall that ends; it stalls once."""
-        stalled, self._stalled = self._stalled, None
-        if stalled is not None and stalled.resume_after is not None and self._loop is not None:
-            self._timers.append(self._loop.call_later(stalled.resume_after, self.resume))
-
-    def _read(self, frame: str | bytes | Closed, time: float) -> None:
-        if isinstance(frame, Closed):
-            self._end(frame.code, frame.reason)
-            self._later(self._lose, None)
-        else:
-            self._take(frame, time)
-
-    def _take(self, frame: str | bytes, time: float) -> None:
-        # What the class would do, without its keyword handling.
-        self._received.append(tuple.__new__(Received, (frame, time)))
-        if isinstance(frame, str) and '"ping"' in frame and _is_ping(frame):
-            self.say({"type": "pong", "timestamp": int(time * 1000)})
-        if len(self._changed):
-            self._changed.fire()
-        if self._stalled is not None or self._reset is not None:
-            self._halt(frame)
-
-    def _halt(self, frame: str | bytes) -> None:
-        """Stop where the behaviour says so."""
-        self._received_bytes += len(frame.encode() if isinstance(frame, str) else frame)
-        count = len(self._received)
-        stalled, reset = self._stalled, self._reset
-        if reset is not None and reset.after_messages is not None and count >= reset.after_messages:
-            self.die()
-        elif stalled is not None and (
-            (stalled.after_messages is not None and count >= stalled.after_messages)
-            or (stalled.after_bytes is not None and self._received_bytes >= stalled.after_bytes)
-        ):
-            self._stall_as_told()
-
-    def _later(self, act: Callable[[Any], None], argument: Message | None) -> None:
-        """Let something that the peer did reach the server, in order."""
-        loop = self._loop
-        if loop is None or not (self.wire.latency or self.wire.jitter):
-            act(argument)
-            return
-        self._inbound_latest = max(self._inbound_latest, loop.time() + self._link.delay())
-        loop.call_at(self._inbound_latest, act, argument)
-
-    def _tell(self, message: Message) -> None:
-        if self._link.open or message["type"] == "websocket.disconnect":
-            self._inbound.append(message)
-            self._arrived.fire()
-
-    def _lose(self, message: Message | None) -> None:
-        """The server's end of the connection is gone."""
-        if not self._link.open:
-            return
-        self._link.cut()
-        if message is not None:
-            self._tell(message)
-
-    def _end(self, code: int, reason: str) -> None:
-        """The peer's end of the connection is gone: it reads no more."""
-        if self.closed is None:
-            self.closed = Closed(code, reason, self._link.now)
-            self._forget_faults()
-            self._link.stall(fill=False)
-            self._changed.fire()
-
-    def _abort(self) -> None:
-        if self._link.open:
-            self._lose({"type": "websocket.disconnect", "code": _LOST})
-            self._later(lambda _: self._end(_ABNORMAL, ""), None)
-
-    def _forget_faults(self) -> None:
-        self._slow = self._stalled = self._reset = self._delay = None
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-
-    def _notice_late(self, message: Message) -> None:
-        if message["type"] != "websocket.send":
-            return
+    def _notice_late(self) -> None:
         if self.close_called is not None:
             self._notice("send_after_close", f"closed at {self.close_called.time:g} s")
         else:
@@ -473,12 +430,18 @@ class FakeClient(WebSocket):
             self.misuses.append(Misuse(kind, self._link.now, detail))
 
 
-def _is_ping(text: str) -> bool:
-    try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(message, dict) and message.get("type") == "ping"
+def _possible(
+    behaviour: Behaviour, loop: asyncio.AbstractEventLoop | None, *, accepted: bool
+) -> Behaviour:
+    """Return what a behaviour is for this client, if it can be."""
+    require(behaviour, wire="in process")
+    behaviour = behaviour.drawn(seeded_draw(loop))
+    if accepted and (handshake := behaviour.fault(Handshake)) is not None:
+        raise OptionError(
+            f"{handshake.kind} is a fault of the handshake, which an accepted client has behind "
+            "it: pass accepted=False and have the application accept it"
+        )
+    return behaviour
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -186,6 +186,15 @@ class SimLoop(asyncio.BaseEventLoop):
         finally:
             self._until = None
 
+    def block(self, seconds: float) -> None:
+        """Let time go by while nothing runs, as code that computes or sleeps without awaiting does.
+
+        Timers that fall due meanwhile fire late, in their order.
+        """
+        if not 0 <= seconds < math.inf:
+            raise OptionError(f"seconds must be a finite number from 0, not {seconds!r}")
+        self._now += seconds
+
     def run_until_idle(self) -> None:
         """Run all that is ready or due now, until nothing is. The clock does not move."""
         self.advance(0)

@@ -4,19 +4,37 @@ Nothing here knows of messages: `simulators.sockets` decides when to stop and ho
 """
 
 import asyncio
+import ctypes
 import ipaddress
 import socket
+import struct
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 
+from simulators.errors import OptionError
 from simulators.faults import SlowReader
 from simulators.frames import FrameReader
 
-__all__ = ["Gate", "SocketFactory", "open_socket", "peer_gone"]
+__all__ = [
+    "Gate",
+    "SocketFactory",
+    "deafen",
+    "loopback_addresses",
+    "open_socket",
+    "peer_gone",
+    "reset_on_close",
+    "unread_bytes",
+]
 
 # Debts below this are not worth a timer: uvloop's timers tick in milliseconds.
 _SHORTEST_PAUSE = 0.001
 _TCP_ESTABLISHED = 1
+_MOST_ADDRESSES = 253
+_PEEK_BYTES = 1 << 20
+# Linux's number, which the socket module does not name, and one instruction: drop every packet.
+_ATTACH_FILTER = 26
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 _HEAD_END = b"\r\n\r\n"
 # No answer that accepts an upgrade is shorter, with its four obligatory lines.
 _SHORTEST_HEAD = 100
@@ -78,6 +96,19 @@ async def open_socket(
     raise error
 
 
+def loopback_addresses(count: int) -> list[str]:
+    """Return so many addresses of this machine's own, 127.0.0.2 and on, to connect from.
+
+    macOS has them only after they were set up; on Linux and Windows they are there.
+
+    Raises:
+        OptionError: not from 1 to 253.
+    """
+    if not 1 <= count <= _MOST_ADDRESSES:
+        raise OptionError(f"from 1 to {_MOST_ADDRESSES} addresses of 127.0.0.x, not {count}")
+    return [f"127.0.0.{last}" for last in range(2, 2 + count)]
+
+
 def peer_gone(sock: socket.socket) -> bool | None:
     """Say whether the peer has ended the connection, without reading; None if it cannot be known.
 
@@ -88,6 +119,36 @@ def peer_gone(sock: socket.socket) -> bool | None:
     if sock.fileno() < 0:
         return True
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _TCP_ESTABLISHED
+
+
+def unread_bytes(sock: socket.socket) -> int:
+    """Return how much has arrived and was not read, up to 1 MiB, without reading it."""
+    try:
+        return len(sock.recv(_PEEK_BYTES, socket.MSG_PEEK))
+    except OSError:
+        return 0
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Let the next close of this socket be a TCP reset."""
+    if sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def deafen(sock: socket.socket) -> None:
+    """Let the kernel drop whatever comes for this socket: not even an acknowledgement goes back.
+
+    To the peer it is as if the cable were cut. A socket filter does it, which takes no privileges.
+
+    Raises:
+        OSError: this is not Linux, or the kernel does not allow it.
+    """
+    if sys.platform != "linux":
+        raise OSError("only Linux lets a socket drop what comes before it is acknowledged")
+    program = ctypes.create_string_buffer(_DROP_ALL)
+    sock.setsockopt(
+        socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program))
+    )
 
 
 class Gate(asyncio.BufferedProtocol):

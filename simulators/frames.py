@@ -2,12 +2,14 @@
 
 `FrameReader` owns the buffer that a socket is read into and yields whole messages from it, one
 by one: whoever stops asking leaves the rest where it is. That is what lets a fake client stop
-after exactly N messages. Extensions (compression) are not offered and not understood.
+after exactly N messages. Of compression it understands messages that were compressed each for
+itself, if told to.
 """
 
 import os
+import zlib
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from simulators.errors import SimulatorError
 
@@ -18,6 +20,7 @@ __all__ = [
     "PING",
     "PONG",
     "TEXT",
+    "Beginning",
     "FrameError",
     "FrameReader",
     "close_payload",
@@ -34,6 +37,8 @@ PONG: Final = 0xA
 
 _FIN: Final = 0x80
 _RESERVED: Final = 0x70
+_COMPRESSED: Final = 0x40
+_UNMASKED: Final = b"\0\0\0\0"
 _MASKED: Final = 0x80
 _WHOLE: Final = frozenset({_FIN | TEXT, _FIN | BINARY})
 _OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
@@ -62,22 +67,34 @@ class FrameError(SimulatorError):
         self.code = code
 
 
-def encode_frame(opcode: int, payload: bytes, *, mask: bytes | None = None) -> bytes:
-    """Encode one final frame as a client must send it, masked.
+def encode_frame(
+    opcode: int,
+    payload: bytes,
+    *,
+    mask: bytes | None = None,
+    final: bool = True,
+    compressed: bool = False,
+) -> bytes:
+    """Encode one frame as a client must send it, masked.
 
     Args:
-        opcode: `TEXT`, `BINARY`, `CLOSE`, `PING` or `PONG`.
+        opcode: `TEXT`, `BINARY`, `CLOSE`, `PING`, `PONG` or `CONTINUATION`.
         payload: the whole payload; it is not checked against the limit of control frames.
-        mask: four bytes; random when None.
+        mask: four bytes; random when None. Four zeros are legal and cost least.
+        final: whether the message ends with it.
+        compressed: whether the payload is compressed.
     """
     key = os.urandom(4) if mask is None else mask
     size = len(payload)
+    first = opcode | (_FIN if final else 0) | (_COMPRESSED if compressed else 0)
     if size < _LENGTH_16:
-        head = bytes((_FIN | opcode, _MASKED | size))
+        head = bytes((first, _MASKED | size))
     elif size < 1 << 16:
-        head = bytes((_FIN | opcode, _MASKED | _LENGTH_16)) + size.to_bytes(2, "big")
+        head = bytes((first, _MASKED | _LENGTH_16)) + size.to_bytes(2, "big")
     else:
-        head = bytes((_FIN | opcode, _MASKED | _LENGTH_64)) + size.to_bytes(8, "big")
+        head = bytes((first, _MASKED | _LENGTH_64)) + size.to_bytes(8, "big")
+    if key == _UNMASKED:
+        return head + key + payload
     # One exclusive-or of two big numbers is the fastest masking without an extension module.
     stream = (key * (size // 4 + 1))[:size]
     masked = int.from_bytes(payload, "big") ^ int.from_bytes(stream, "big")
@@ -110,6 +127,18 @@ def parse_close(payload: bytes) -> tuple[int, str]:
         raise FrameError("close frame whose reason is not UTF-8", code=_INVALID_TEXT) from None
 
 
+class Beginning(NamedTuple):
+    """What is there of the first frame: ``size_bytes`` in all, 0 while that is not known yet.
+
+    ``lacking_bytes`` are still to come before its size is known, or else before it is whole.
+    """
+
+    opcode: int
+    size_bytes: int
+    lacking_bytes: int
+    final: bool
+
+
 class FrameReader:
     """A read buffer, and the messages in it.
 
@@ -119,6 +148,9 @@ class FrameReader:
         capacity_bytes: the buffer's size, at least 16. It grows for a larger frame while its
             bytes arrive, never by the length that a peer merely announces, and shrinks again.
         max_message_bytes: a larger message is a `FrameError` as soon as its length is known.
+
+    Attributes:
+        inflates: whether messages may come compressed, each for itself.
     """
 
     __slots__ = (
@@ -127,10 +159,12 @@ class FrameReader:
         "_end",
         "_max_message",
         "_partial",
+        "_partial_compressed",
         "_partial_opcode",
         "_partial_size",
         "_start",
         "_view",
+        "inflates",
     )
 
     def __init__(
@@ -144,6 +178,8 @@ class FrameReader:
         self._partial: list[bytes] | None = None
         self._partial_opcode = TEXT
         self._partial_size = 0
+        self._partial_compressed = False
+        self.inflates = False
 
     @property
     def buffered_bytes(self) -> int:
@@ -218,6 +254,28 @@ class FrameReader:
             if tail.endswith(delimiter[: len(delimiter) - missing])
         )
 
+    def beginning(self) -> Beginning:
+        """Look at the first frame in the buffer, however little of it has come."""
+        have = self._end - self._start
+        if have < 2:  # noqa: PLR2004 - first byte and length
+            return Beginning(-1, 0, 2 - have, final=False)
+        first, length = self._buffer[self._start], self._buffer[self._start + 1]
+        opcode, final = first & 0x0F, bool(first & _FIN)
+        more = {_LENGTH_16: 2, _LENGTH_64: 8}.get(length & ~_MASKED, 0)
+        head = 2 + more + (4 if length & _MASKED else 0)
+        if have < head:
+            return Beginning(opcode, 0, head - have, final)
+        body = self._start + 2
+        size = int.from_bytes(self._buffer[body : body + more], "big") if more else length & 0x7F
+        return Beginning(opcode, head + size, max(0, head + size - have), final)
+
+    def take_raw(self, size_bytes: int) -> bytes:
+        """Take this many bytes as they came, or fewer if that is all there is."""
+        stop = min(self._start + size_bytes, self._end)
+        taken = self._view[self._start : stop].tobytes()
+        self._start = stop
+        return taken
+
     def messages(self) -> Iterator[tuple[int, bytes]]:
         """Yield each complete message and control frame as its opcode and payload.
 
@@ -271,7 +329,9 @@ class FrameReader:
         opcode = head & 0x0F
         if length & _MASKED:
             raise FrameError("masked frame from the server")
-        if head & _RESERVED:
+        if head & _RESERVED and not (
+            self.inflates and head & _RESERVED == _COMPRESSED and opcode in (TEXT, BINARY)
+        ):
             raise FrameError(f"frame with a reserved bit set (first byte 0x{head:02x})")
         if opcode not in _OPCODES:
             raise FrameError(f"frame with the reserved opcode 0x{opcode:x}")
@@ -297,10 +357,22 @@ class FrameReader:
             return opcode, payload
         if self._partial is None:
             self._partial, self._partial_opcode = [], opcode
+            self._partial_compressed = bool(head & _COMPRESSED)
         self._partial.append(payload)
         self._partial_size += len(payload)
         if not head & _FIN:
             return None
         whole = b"".join(self._partial)
         self._partial, self._partial_size = None, 0
+        if self._partial_compressed:
+            whole = self._inflated(whole)
         return self._partial_opcode, whole
+
+    def _inflated(self, payload: bytes) -> bytes:
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            whole = inflate.decompress(payload + b"\0\0\xff\xff", self._max_message + 1)
+        except zlib.error as error:
+            raise FrameError(f"message that cannot be inflated: {error}") from None
+        self._check_size(TEXT, len(whole))
+        return whole

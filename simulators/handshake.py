@@ -11,7 +11,10 @@ from urllib.parse import quote, urlsplit
 
 from simulators.errors import SimulatorError
 
-__all__ = ["ConnectFailed", "Target"]
+__all__ = ["COMPRESSION", "ConnectFailed", "Target"]
+
+COMPRESSION = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+"""The extension that is offered by who wants to compress: each message for itself."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SWITCHING = 101
@@ -84,7 +87,12 @@ class Target:
         )
 
     def request(
-        self, key: bytes, *, headers: Mapping[str, str] | None = None, subprotocol: str | None
+        self,
+        key: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        subprotocol: str | None,
+        compression: bool = False,
     ) -> bytes:
         """Encode the request for the upgrade."""
         fields = {
@@ -96,6 +104,8 @@ class Target:
         }
         if subprotocol is not None:
             fields["Sec-WebSocket-Protocol"] = subprotocol
+        if compression:
+            fields["Sec-WebSocket-Extensions"] = COMPRESSION
         fields.update(headers or {})
         for name, value in fields.items():
             if "\r" in name + value or "\n" in name + value:
@@ -123,8 +133,19 @@ class Target:
                 self.url, f"the server's answer has no end of its head in {_MAX_HEAD_BYTES} bytes"
             )
 
-    def check(self, response: bytes, key: bytes, *, subprotocol: str | None) -> None:
+    def check(
+        self, response: bytes, key: bytes, *, subprotocol: str | None, compression: bool = False
+    ) -> bool:
         """Check the head of the server's answer, up to and with its empty line.
+
+        Args:
+            response: the head.
+            key: what the request was made with.
+            subprotocol: what it offered.
+            compression: whether it offered `COMPRESSION`.
+
+        Returns:
+            Whether messages may be compressed.
 
         Raises:
             ConnectFailed: it is not the upgrade that was asked for.
@@ -161,7 +182,11 @@ class Target:
                 f"the server chose subprotocol {chosen!r}, offered was {subprotocol!r}",
                 status=code,
             )
-        if extensions := fields.get("sec-websocket-extensions"):
+        extensions = fields.get("sec-websocket-extensions")
+        if extensions and compression and extensions.startswith("permessage-deflate"):
+            return True
+        if extensions:
             raise ConnectFailed(
                 self.url, f"the server uses {extensions!r}, which was not offered", status=code
             )
+        return False

@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from simulators.wire import Wire
 
-__all__ = ["Lag", "Link", "Signal"]
+__all__ = ["Lag", "Link", "Signal", "seeded_draw"]
 
 F = TypeVar("F")
 
@@ -23,6 +23,12 @@ F = TypeVar("F")
 _NO_BYTES = 1e-6
 # The same for the number of pauses between two chunks.
 _NO_STEP = 1e-9
+
+
+def seeded_draw(loop: asyncio.AbstractEventLoop | None) -> Callable[[], float]:
+    """Return what draws numbers for faults: the same for the same seed on a SimLoop."""
+    stream: Callable[[str], random.Random] | None = getattr(loop, "random", None)
+    return random.random if stream is None else stream("faults").random
 
 
 class Signal:
@@ -49,10 +55,11 @@ class Signal:
 
     def fire(self) -> None:
         """Wake them."""
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
 
 class Lag(NamedTuple):
@@ -93,8 +100,11 @@ class Link(Generic[F]):
         "direct",
         "loop",
         "lost_callbacks",
+        "on_wait",
         "open",
         "stalled",
+        "swallows",
+        "watched",
         "wire",
     )
 
@@ -106,6 +116,8 @@ class Link(Generic[F]):
         self._unread_messages = 0
         self._unread_bytes = 0
         self.lost_callbacks: list[Callable[[], object]] = []
+        self.on_wait: Callable[[str], None] | None = None
+        """Called with ``blocked`` and ``unblocked`` when a send begins and ends to wait."""
         self._read = read
         # The peer's own rate and chunk; None when it takes whatever comes.
         self._pace: tuple[float, int] | None = None
@@ -122,6 +134,10 @@ class Link(Generic[F]):
         self._travelling: asyncio.TimerHandle | None = None
         self._latest = 0.0
         self._settling = False
+        self.swallows = False
+        """Whether what is sent from now on disappears, while the sends succeed."""
+        self.watched = False
+        """Whether somebody wants to see each frame on its way, so that none goes `direct`."""
         self.direct = False
         """Whether a frame sent now is read now: nothing is before it, and nothing holds it up."""
         if wire.filled and wire.bytes_per_second is not None:
@@ -150,6 +166,26 @@ class Link(Generic[F]):
         self._arrive()
         self._settle()
 
+    def watch(self, *, watched: bool) -> None:
+        """Set whether somebody wants to see each frame on its way."""
+        self.watched = watched
+        self._look()
+
+    def swallow(self, *, swallows: bool) -> None:
+        """Set whether what is sent from now on disappears, while the sends succeed."""
+        self.swallows = swallows
+        if swallows and self.open:
+            self._paused = False
+            self._writable.fire()
+        self._look()
+
+    def rewire(self, wire: Wire) -> None:
+        """Be like this wire from now on, for what is buffered as well."""
+        self._settle()
+        self.wire = wire
+        self._next_read = max(self._next_read, self.now)
+        self._settle()
+
     # The server's side.
 
     async def send(self, frame: F, size: int) -> None:
@@ -158,6 +194,9 @@ class Link(Generic[F]):
         Raises:
             ConnectionResetError: the connection is gone, or went while it waited.
         """
+        if self.swallows:
+            self._check_open()
+            return
         if self.wire.order == "wait_then_write":
             self._settle()
             if self._paused and self.open:
@@ -202,7 +241,14 @@ class Link(Generic[F]):
 
     async def _wait_writable(self) -> None:
         self._arm(waiting=True)
-        await self._writable.wait()
+        told, first = self.on_wait, not len(self._writable)
+        if told is not None and first:
+            told("blocked")
+        try:
+            await self._writable.wait()
+        finally:
+            if told is not None and first:
+                told("unblocked")
 
     def _check_open(self) -> None:
         if not self.open:
@@ -249,8 +295,7 @@ class Link(Generic[F]):
 
     def draw(self) -> float:
         """Draw a number from 0 to 1: the same for the same seed on a SimLoop, any elsewhere."""
-        stream = getattr(self.loop, "random", None)
-        return float(stream("faults").random()) if stream is not None else random.random()
+        return seeded_draw(self.loop)()
 
     # How it moves.
 
@@ -394,6 +439,8 @@ class Link(Generic[F]):
         self.direct = (
             self.open
             and not self.stalled
+            and not self.watched
+            and not self.swallows
             and not self._buffer
             and not self._arrivals
             and self._pace is None

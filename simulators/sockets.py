@@ -5,71 +5,85 @@ slow one takes its chunk and no more. So the peer meets the pressure that a real
 kind makes, once the kernel's buffers are full. For ``wss://`` this holds with the grain of the
 TLS layer below, which takes up to 256 KiB at a time.
 
-Compression is not offered. Proxies and redirects are not followed.
+Compression is offered only by a behaviour that wants to abuse it. Proxies and redirects are not
+followed.
 """
 
 import asyncio
 import contextlib
-import json
-import math
 import os
 import socket
 import ssl as tls
-import struct
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Final, Self
 
-from simulators.behaviours import Behaviour
-from simulators.connection import Gate, SocketFactory, open_socket, peer_gone
+from simulators import faults
+from simulators.actor import Actor
+from simulators.acts import behave
+from simulators.behaviours import Behaviour, require
+from simulators.connection import Gate, SocketFactory, deafen, open_socket, peer_gone
 from simulators.errors import NotSeen, SimulatorError
-from simulators.faults import Reset, SlowReader, StalledReader
-from simulators.frames import (
-    BINARY,
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
-    FrameError,
-    close_payload,
-    encode_frame,
-    parse_close,
-)
 from simulators.handshake import ConnectFailed, Target
-from simulators.records import Closed, Received
-from simulators.waiters import Waiters
+from simulators.knocks import FOREIGN_ORIGIN, HandshakeClient, fill_backlog
+from simulators.line import Answer
+from simulators.records import Closed
+from simulators.relay import PATH_FAULTS, Relay
 
 __all__ = ["ConnectFailed", "NotSeen", "SocketClient"]
 
-_SMALL_RECEIVE_BUFFER = 4_096
-_ABNORMAL = 1006
-_TLS_FAREWELL = 1.0
+_SMALL_RECEIVE_BUFFER: Final = 4_096
+_TLS_FAREWELL: Final = 1.0
+# What makes pressure only if it cannot hide behind megabytes of kernel buffer.
+_READS_BADLY: Final = (
+    faults.SlowReader
+    | faults.StalledReader
+    | faults.PulsingReader
+    | faults.HalfOpen
+    | faults.CloseWithUnread
+    | faults.ClosesWhileBlocked
+)
 
 
-def _limit(value: float | None) -> float:
-    return math.inf if value is None else value
+def _reads_badly(fault: faults.Fault) -> bool:
+    during_send = isinstance(fault, faults.Reset) and fault.when == "during_send"
+    return during_send or isinstance(fault, _READS_BADLY)
 
 
-class SocketClient:
+def _never_connects(fault: faults.Fault) -> bool:
+    if isinstance(fault, faults.Reset):
+        return fault.when == "before_accept"
+    if isinstance(fault, faults.BadUpgrade):
+        return fault.last_word
+    return isinstance(fault, faults.ConnectSilent | faults.ResetBeforeAccept)
+
+
+class SocketClient(Actor):
     """One WebSocket client with a behaviour, on a real socket.
 
     It answers protocol pings, and an application ping ``{"type": "ping", …}`` with
     ``{"type": "pong", "timestamp": <the loop's time in ms>}``, but only while it reads: what it has
-    not taken, it does not answer. What it sends is buffered without a bound.
+    not taken, it does not answer. What it says is buffered without a bound; its floods are not.
 
     Use it as ``async with SocketClient(url) as client``, which connects, leaves politely and
     frees the socket in any case. It connects once.
 
+    Faults of the path are done by a relay of its own. With a fault of the handshake of which no
+    connection comes, `connect` raises, and `answer` tells what the server did. What else it shows
+    is told at `Actor`; the methods that are not told here are for those who write faults.
+
     Args:
         url: ``ws://`` or ``wss://``.
-        behaviour: how it reads and dies; healthy by default.
+        behaviour: what it does; healthy by default.
         name: for messages; the behaviour's name by default.
         receive_buffer_bytes: ``SO_RCVBUF``, set before the connection; the kernel doubles it. By
-            default 4096 for a behaviour that reads slowly or stalls, so that it cannot hide behind
-            megabytes, and the system's own for any other; 0 is the system's own for all.
+            default 4096 for a behaviour that reads badly, so that it cannot hide behind megabytes,
+            what `TinyWindow` says, and the system's own for any other; 0 is the system's own for
+            all.
         headers: further headers of the request.
         subprotocol: offered to the server.
         ssl: for ``wss://``; the system's default context when None.
+        local_address: where to connect from, say ``127.0.0.7``; see `loopback_addresses`.
         on_message: called with the client and the payload of each text or binary message, before
             anything else is done with it. It must be quick and must not raise. Text comes as
             undecoded bytes.
@@ -78,14 +92,12 @@ class SocketClient:
             `socket.socket` is patched.
 
     Attributes:
-        received: what it took, when `keep`.
-        received_messages: how many messages it took, application pings included.
-        received_bytes: the bytes of their payloads.
-        closed: how the connection ended, None before.
-        connected_at: the loop's time when the handshake was done.
-        stalled_at: when it last stopped reading; it stays after `resume`.
-        died_at: when it died of its own doing.
-        protocol_error: what the server did against the protocol, if it did.
+        answer: what the server answered to a faulty handshake.
+        relay: what does the faults of its path, if it has some.
+
+    Raises:
+        BehaviourError: a fault that does not exist on TCP.
+        SimulatorError: `PausedProcess`, which takes a `simulators.child.ChildClient`.
     """
 
     def __init__(
@@ -98,51 +110,44 @@ class SocketClient:
         headers: Mapping[str, str] | None = None,
         subprotocol: str | None = None,
         ssl: tls.SSLContext | None = None,
+        local_address: str | None = None,
         on_message: Callable[["SocketClient", bytes], None] | None = None,
         keep: bool = True,
         socket_factory: SocketFactory | None = None,
     ) -> None:
-        self.behaviour = behaviour = behaviour or Behaviour()
-        self.name = name or behaviour.name
-        self.received: list[Received] = []
-        self.received_messages = 0
-        self.received_bytes = 0
-        self.closed: Closed | None = None
-        self.connected_at: float | None = None
-        self.stalled_at: float | None = None
-        self.died_at: float | None = None
-        self.protocol_error: FrameError | None = None
-
+        super().__init__(behaviour, name=name, on_message=on_message, keep=keep)
+        behaviour = self.behaviour
+        require(behaviour, wire="tcp")
+        if behaviour.fault(faults.PausedProcess) is not None:
+            raise SimulatorError(
+                f"{self.name}: paused_process stops a whole process: give the client one of its "
+                "own with simulators.child.ChildClient"
+            )
+        self.answer: Answer | None = None
+        self.relay: Relay | None = None
         self._target = Target.parse(url)
         if ssl is not None and not self._target.secure:
             raise ConnectFailed(url, "ssl= is given, but the URL is ws://: use wss://")
         self._ssl = ssl
-        self._headers = headers
+        self._headers = dict(headers or {})
         self._subprotocol = subprotocol
+        self._local_address = local_address
         self._socket_factory = socket_factory or socket.socket
-        self._on_message = on_message
-        self._keep = keep
-
-        self._slow = behaviour.fault(SlowReader)
-        self._stall = behaviour.fault(StalledReader)
-        self._reset = behaviour.fault(Reset)
         if receive_buffer_bytes is None:
-            reads_all = self._slow is None and self._stall is None
-            receive_buffer_bytes = 0 if reads_all else _SMALL_RECEIVE_BUFFER
+            badly = any(map(_reads_badly, behaviour.faults))
+            receive_buffer_bytes = _SMALL_RECEIVE_BUFFER if badly else 0
+            if (tiny := behaviour.fault(faults.TinyWindow)) is not None:
+                receive_buffer_bytes = tiny.receive_buffer_bytes
         self._receive_buffer_bytes = receive_buffer_bytes
-        self._stall_messages = self._stall_bytes = math.inf
-        self._reset_messages = self._halt_messages = math.inf
-
-        self._loop: asyncio.AbstractEventLoop
-        self._gate: Gate | None = None
-        self._socket: socket.socket | None = None
+        self._compression = behaviour.fault(faults.DeflateBomb) is not None
+        self._path = tuple(x for x in behaviour.faults if isinstance(x, PATH_FAULTS))
+        self._hopeless = next(filter(_never_connects, behaviour.faults), None)
+        if isinstance(behaviour.fault(faults.BadUpgrade), faults.BadUpgrade):
+            self._headers.setdefault("Origin", FOREIGN_ORIGIN)
+        self._crowd: list[socket.socket] = []
         self._key = os.urandom(16)
-        self._answer: asyncio.Future[None] | None = None
+        self._head: asyncio.Future[None] | None = None
         self._step = "TCP connection"
-        self._stopped = False
-        self._close_sent = False
-        self._timers: list[asyncio.TimerHandle] = []
-        self._waiters = Waiters()
 
     def __repr__(self) -> str:
         """Show the client's name, what it took and how it ended."""
@@ -151,25 +156,29 @@ class SocketClient:
         return f"<SocketClient {self.name} {self._target.url} {taken}, {end}>"
 
     @property
-    def connected(self) -> bool:
-        """Whether the connection stands, as far as this client has read."""
-        return self.connected_at is not None and self.closed is None
-
-    @property
-    def stalled(self) -> bool:
-        """Whether it does not read now."""
-        return self._stopped and self.closed is None
-
-    @property
     def hung_up(self) -> bool | None:
         """Whether the peer has ended the connection, seen without reading a byte of it.
 
         A stalled client sees a reset so, and a FIN once nothing unsent is before it. None where the
         system cannot tell (it takes Linux), or there was no connection.
         """
-        if self._socket is None:
+        if self.socket is None:
             return None
-        return self._gate is None or self._gate.gone.is_set() or peer_gone(self._socket)
+        return self.gate is None or self.gate.gone.is_set() or peer_gone(self.socket)
+
+    def vanish(self) -> None:
+        """Stop reading and sending, and let the kernel not even acknowledge what comes.
+
+        To the server the machine is gone. It lasts until the socket is freed.
+
+        Raises:
+            OSError: this is not Linux, or the kernel does not allow it; the client then only
+                neither reads nor sends.
+        """
+        self.hush()
+        self.stall()
+        if self.socket is not None:
+            deafen(self.socket)
 
     async def connect(self, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - the limit is part of the error
         """Connect, and begin to behave.
@@ -177,14 +186,17 @@ class SocketClient:
         Raises:
             ConnectFailed: refused, not answered within `timeout` seconds, not a WebSocket, ….
         """
-        if self._gate is not None:
+        if self.gate is not None or self.answer is not None:
             raise SimulatorError(f"{self.name}: a SocketClient connects once; make another one")
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
+        if self._hopeless is not None:
+            await self._knock(self._hopeless, timeout)
         try:
             async with asyncio.timeout(timeout) as limit:
                 await self._open()
         except BaseException as error:
-            self._abort()
+            self.free()
+            await self._clear()
             if isinstance(error, TimeoutError) and limit.expired():
                 reason = f"no {self._step} within {timeout:g} s"
             elif isinstance(error, OSError):
@@ -193,211 +205,101 @@ class SocketClient:
                 raise
             raise ConnectFailed(self._target.url, reason) from error
 
+    async def _knock(self, fault: faults.Fault, timeout: float) -> None:  # noqa: ASYNC109 - as in connect
+        """Do what no connection comes of, and raise what came of it."""
+        async with HandshakeClient(
+            self._target.url,
+            fault,
+            headers=self._headers,
+            ssl=self._ssl,
+            local_address=self._local_address,
+        ) as client:
+            self.answer = answer = await client.answer(limit=timeout)
+        if answer.outcome == "reset":
+            self.died_at = self.loop.time()
+        status = answer.code if answer.outcome == "status" else None
+        reason = f"it {fault.describe()}; the server's part: {answer}"
+        raise ConnectFailed(self._target.url, reason, status=status)
+
     async def _open(self) -> None:
-        self._socket = await open_socket(
-            self._target.host,
-            self._target.port,
+        target = self._target
+        host, port = target.host, target.port
+        if (backlog := self.behaviour.fault(faults.BacklogFull)) is not None:
+            self._crowd = fill_backlog(target, backlog.connections)
+        if self._path:
+            self.relay = Relay(target.url, faults=self._path)
+            host, port = await self.relay.start()
+        self.socket = await open_socket(
+            host,
+            port,
             receive_buffer_bytes=self._receive_buffer_bytes,
+            local_address=self._local_address,
             factory=self._socket_factory,
         )
-        self._answer = self._loop.create_future()
-        gate = self._gate = Gate(self._take_answer, self._lost, exact=bool(self.behaviour.faults))
+        self._head = self.loop.create_future()
+        gate = self.gate = Gate(self._take_answer, self.lost, exact=bool(self.behaviour.faults))
         secure: dict[str, Any] = {}
-        if self._target.secure:
+        if target.secure:
             self._step = "TLS handshake"
             context = self._ssl or tls.create_default_context()
             secure = {
                 "ssl": context,
-                "server_hostname": self._target.host,
+                "server_hostname": target.host,
                 "ssl_shutdown_timeout": _TLS_FAREWELL,
             }
-        transport, _ = await self._loop.create_connection(lambda: gate, sock=self._socket, **secure)
+        await self.loop.create_connection(lambda: gate, sock=self.socket, **secure)
         self._step = "answer to the upgrade"
-        request = self._target.request(
-            self._key, headers=self._headers, subprotocol=self._subprotocol
+        request = target.request(
+            self._key,
+            headers=self._headers,
+            subprotocol=self._subprotocol,
+            compression=self._compression,
         )
-        transport.write(request)
-        await self._answer
+        if (slowloris := self.behaviour.fault(faults.Slowloris)) is not None:
+            self.dribble(request, 1 / slowloris.bytes_per_second)
+        else:
+            self.write(request)
+        await self._head
 
     def _take_answer(self) -> None:
-        if self._gate is None or self._answer is None or self._answer.done():
+        if self.gate is None or self._head is None or self._head.done():
             return
         try:
-            head = self._gate.take_head()
+            head = self.gate.take_head()
             if head is None:
-                self._target.check_size(self._gate.reader.buffered_bytes)
+                self._target.check_size(self.gate.reader.buffered_bytes)
                 return
-            self._target.check(head, self._key, subprotocol=self._subprotocol)
+            self.compresses = self._target.check(
+                head, self._key, subprotocol=self._subprotocol, compression=self._compression
+            )
         except ConnectFailed as error:
-            self._answer.set_exception(error)
+            self._head.set_exception(error)
             return
-        self._answer.set_result(None)
-        self._gate.take = self._take
-        self._behave()
+        self._head.set_result(None)
+        self.gate.reader.inflates = self.compresses
+        self.gate.take = self.take
+        self.connected_at = self.loop.time()
+        behave(self)
+        self.take()
 
-    def _behave(self) -> None:
-        """Begin to behave: the connection stands."""
-        self.connected_at = self._loop.time()
-        gate = cast("Gate", self._gate)
-        if (slow := self._slow) is not None:
-            self._arm(slow.after_seconds, gate.narrow, slow)
-            if not slow.after_seconds:
-                gate.narrow(slow)
-        if (reset := self._reset) is not None:
-            self._arm(reset.after_seconds, self.die)
-            self._reset_messages = _limit(reset.after_messages)
-            if reset.at_once:
-                self.die()
-                return
-        if (stall := self._stall) is not None:
-            self._arm(stall.after_seconds, self._stall_as_told)
-            self._stall_messages = _limit(stall.after_messages)
-            self._stall_bytes = _limit(stall.after_bytes)
-            if stall.at_once:
-                self._stall_as_told()
-        self._set_halt()
-        self._take()
-
-    def _arm(self, after: float | None, action: Callable[..., None], *arguments: Any) -> None:
-        if after:
-            self._timers.append(self._loop.call_later(after, action, *arguments))
-
-    def _set_halt(self) -> None:
-        """Say from which message on `_halt` must be asked: with a limit in bytes at each one."""
-        messages = min(self._stall_messages, self._reset_messages)
-        self._halt_messages = messages if self._stall_bytes == math.inf else 0
-
-    def _take(self) -> None:
-        """Take what the gate has let in, until the behaviour says stop."""
-        gate, stopped = self._gate, self._stopped
-        if gate is None or stopped:
-            return
-        on_message = self._on_message
-        try:
-            for opcode, payload in gate.reader.messages():
-                if opcode > BINARY:
-                    self._control(opcode, payload)
-                else:
-                    self.received_messages += 1
-                    self.received_bytes += len(payload)
-                    if on_message is not None:
-                        on_message(self, payload)
-                    if self._keep:
-                        self._remember(opcode, payload)
-                    if payload[:7] == b'{"type"':
-                        self._answer_ping(payload)
-                    if self.received_messages >= self._halt_messages:
-                        self._halt()
-                if self._stopped:
-                    break
-        except FrameError as error:
-            self.protocol_error = error
-            self._send(CLOSE, close_payload(error.code, str(error)))
-            self._hang_up(error.code, str(error))
-        if self._waiters:
-            self._waiters.wake()
-
-    def _halt(self) -> None:
-        """Do what the behaviour does at the limit that is reached, if one is."""
-        if self.received_messages >= self._reset_messages:
-            self.die()
-        elif (
-            self.received_messages >= self._stall_messages
-            or self.received_bytes >= self._stall_bytes
-        ):
-            self._stall_as_told()
-
-    def _remember(self, opcode: int, payload: bytes) -> None:
-        try:
-            message = payload.decode() if opcode == TEXT else payload
-        except UnicodeDecodeError as error:
-            raise FrameError(f"text message that is not UTF-8: {error}", code=1007) from None
-        self.received.append(Received(message, self._loop.time()))
-
-    def _answer_ping(self, payload: bytes) -> None:
-        try:
-            message = json.loads(payload)
-        except (ValueError, RecursionError):
-            return
-        if message.get("type") == "ping":
-            pong = {"type": "pong", "timestamp": round(self._loop.time() * 1000)}
-            self._send(TEXT, json.dumps(pong).encode())
-
-    def _control(self, opcode: int, payload: bytes) -> None:
-        if opcode == PING:
-            self._send(PONG, payload)
-        elif opcode == CLOSE:
-            code, reason = parse_close(payload)
-            self._send(CLOSE, payload[:2])
-            self._hang_up(code, reason)
-
-    def stall(self) -> None:
-        """Stop reading, and keep the connection. What is on its way fills the kernel's buffers."""
-        if self._stopped or not self.connected:
-            return
-        self._stopped = True
-        self.stalled_at = self._loop.time()
-        if self._gate is not None:
-            self._gate.shut()
-
-    def _stall_as_told(self) -> None:
-        stall, self._stall = self._stall, None
-        if stall is None:
-            return
-        # The first limit that is reached counts: no other one stalls it again after `resume`.
-        self._stall_messages = self._stall_bytes = math.inf
-        self._set_halt()
-        self.stall()
-        self._arm(stall.resume_after, self.resume)
-
-    def resume(self) -> None:
-        """Read again: first what was read already and not taken, then what comes."""
-        if self.closed is not None or not self._stopped:
-            return
-        self._stopped = False
-        self._take()
-        if self._gate is not None and not self.stalled:
-            self._gate.open()
-
-    def die(self) -> None:
-        """Die with a TCP reset: no close frame, and the peer's next write fails."""
-        if not self.connected:
-            return
-        if self._socket is not None and self._socket.fileno() >= 0:
-            linger = struct.pack("ii", 1, 0)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self._end(_ABNORMAL, "reset by this client")
-        self.died_at = self.closed.time if self.closed else None
-        self._abort()
-
-    def say(self, message: str | Mapping[str, Any]) -> None:
-        """Send a text message; a mapping goes as JSON. It does not wait for the peer to take it.
-
-        Raises:
-            SimulatorError: the connection does not stand.
-        """
-        if not self.connected or self._close_sent:
-            state = f"closed: {self.closed}" if self.closed else "not connected"
-            raise SimulatorError(f"{self.name} cannot say anything: it is {state}")
-        text = message if isinstance(message, str) else json.dumps(message, separators=(",", ":"))
-        self._send(TEXT, text.encode())
-
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Begin to close with a close frame. `wait_closed` sees the server's answer to it."""
-        if self.connected:
-            self._send(CLOSE, close_payload(code, reason))
+    def lost(self) -> None:
+        """Note that the socket is gone."""
+        if self._head is not None and not self._head.done():
+            closed = "the server closed the connection before it answered the upgrade"
+            self._head.set_exception(ConnectFailed(self._target.url, closed))
+        super().lost()
 
     async def leave(self, *, timeout: float = 1.0) -> None:  # noqa: ASYNC109 - bounds the politeness, raises nothing
         """Close politely if that is still possible, and free the socket in any case.
 
-        It waits at most `timeout` seconds for the server; a client that does not read does not
-        wait for what it could not see.
+        It waits at most `timeout` seconds for the server; a client that does not read, or that no
+        longer sends, does not wait for what it could not see.
         """
-        gate = self._gate
+        gate = self.gate
         if gate is None:
             return
         self.close()
-        if not self._stopped:
+        if not self._stopped and not self._mute:
             with contextlib.suppress(NotSeen):
                 await self.wait_closed(timeout=timeout)
         if gate.transport is None:
@@ -409,6 +311,14 @@ class SocketClient:
                 await gate.gone.wait()
         gate.abort()
         await gate.gone.wait()
+
+    async def _clear(self) -> None:
+        """Free what it opened beside its socket."""
+        for sock in self._crowd:
+            sock.close()
+        self._crowd.clear()
+        if self.relay is not None:
+            await self.relay.stop()
 
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -425,7 +335,8 @@ class SocketClient:
         try:
             await self.leave()
         finally:
-            self._abort()
+            self.free()
+            await self._clear()
 
     async def wait_received(self, count: int, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - the limit is part of the error
         """Wait until it has taken at least `count` messages in all.
@@ -461,41 +372,3 @@ class SocketClient:
         if self.stalled:
             return "; it is stalled: what it has not read it cannot see"
         return f"; it {self.behaviour.describe()}"
-
-    def _send(self, opcode: int, payload: bytes) -> None:
-        gate = self._gate
-        if gate is None or gate.transport is None or gate.transport.is_closing():
-            return
-        if self._close_sent:
-            return
-        self._close_sent = opcode == CLOSE
-        gate.transport.write(encode_frame(opcode, payload))
-
-    def _end(self, code: int, reason: str) -> None:
-        """Record the end, once; nothing is read or done after it."""
-        self._stopped = True
-        if self.closed is None:
-            self.closed = Closed(code, reason, self._loop.time())
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-        if self._waiters:
-            self._waiters.wake()
-
-    def _hang_up(self, code: int, reason: str) -> None:
-        self._end(code, reason)
-        if self._gate is not None:
-            self._gate.close()
-
-    def _lost(self) -> None:
-        if self._answer is not None and not self._answer.done():
-            closed = "the server closed the connection before it answered the upgrade"
-            self._answer.set_exception(ConnectFailed(self._target.url, closed))
-        if self.connected_at is not None:
-            self._end(_ABNORMAL, "")
-
-    def _abort(self) -> None:
-        if self._gate is not None and self._gate.transport is not None:
-            self._gate.abort()
-        elif self._socket is not None:
-            self._socket.close()

@@ -12,6 +12,9 @@ __all__ = ["Order", "Wire", "frame_bytes"]
 
 Order = Literal["wait_then_write", "write_then_wait"]
 
+# As measured on uvicorn 0.54: its default and wsproto protocols, and its legacy one.
+_LOST: dict[Order, int] = {"wait_then_write": 1005, "write_then_wait": 1006}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
@@ -74,13 +77,22 @@ class Wire:
 
     @classmethod
     def small(cls, *, filled: bool = False) -> Self:
-        """A connection with SO_SNDBUF and SO_RCVBUF of 4096: the kernels hold 75 kB."""
-        return cls(kernel_bytes=75_000, filled=filled)
+        """A connection with SO_SNDBUF and SO_RCVBUF of 4096.
+
+        Measured: the kernels hold 10 to 12 kB, and with the server's own buffer 75 kB are gone
+        before a send waits.
+        """
+        return cls(kernel_bytes=10_000, filled=filled)
 
     @classmethod
     def loopback(cls, *, filled: bool = False) -> Self:
         """A connection over Linux's loopback with its defaults: the kernels hold about 4 MB."""
         return cls(kernel_bytes=4_000_000, filled=filled)
+
+    @property
+    def lost_code(self) -> int:
+        """The code with which an application hears of a connection that broke without a close."""
+        return _LOST[self.order]
 
     def describe(self) -> str:
         """Say in one line what it is."""

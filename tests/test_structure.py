@@ -44,25 +44,92 @@ ORDER = {
     ],
     "simulators": [
         "errors",
-        "behaviours",
+        "records",
         "whereabouts",
         "clock",
         "runs",
+        "agents",
+        "events",
+        "faults",
+        "behaviours",
         "wire",
         "link",
+        "uplink",
+        "body",
+        "conduct",
+        "calls",
         "asgi",
         "misuses",
-        "records",
+        "peer",
         "clients",
         "named",
+        "incidents",
+        "lanes",
+        "watching",
+        "trace",
+        "stream",
+        "transport",
         "waiters",
         "frames",
         "handshake",
         "connection",
+        "line",
+        "violations",
+        "actor",
+        "acts",
+        "knocks",
+        "path",
+        "relay",
         "sockets",
-        "agents",
-        "events",
+        "child",
+        "descriptors",
+        "mixes",
+        "doors",
+        "endpoints",
+        "factory",
+        "swarm",
+        "hardships",
+        "contract",
+        "report",
+        "pytest_plugin",
     ],
+    "simulators.faults": [
+        "fault",
+        "reading",
+        "application",
+        "death",
+        "handshake",
+        "liveness",
+        "inbound",
+        "protocol",
+        "closing",
+        "path",
+        "population",
+        "server",
+        "catalogue",
+        "together",
+        "__main__",
+    ],
+    "simulators.acts": [
+        "reading",
+        "death",
+        "liveness",
+        "inbound",
+        "closing",
+    ],
+    "simulators.report": [
+        "printable",
+        "outcomes",
+        "scales",
+        "pictures",
+        "strips",
+        "lanes",
+        "terminal",
+        "documents",
+        "junit",
+        "page",
+    ],
+    "simulators.contract": [],
     "loadtests": [
         "errors",
         "histogram",
@@ -109,8 +176,14 @@ def imported(path: Path) -> Iterator[str]:
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def place(package: str, path: Path) -> tuple[str, str]:
+    """Return the dotted folder that a module lies in, and its own name there."""
+    folder = package if path.parent.name == package else f"{package}.{path.parent.name}"
+    return folder, path.stem
+
+
 ALL = [(package, path) for package in PACKAGES for path in modules(package)]
-IDS = [f"{package}/{path.name}" for package, path in ALL]
+IDS = [".".join(place(package, path)) for package, path in ALL]
 
 
 @pytest.mark.parametrize(("package", "path"), ALL, ids=IDS)
@@ -129,13 +202,19 @@ def test_simulators_know_of_the_reference_only_its_wire_models(path: Path) -> No
 def test_inside_a_package_a_module_imports_only_from_those_before_it(
     package: str, path: Path
 ) -> None:
-    order = ORDER[package]
-    if path.stem == "__init__":
+    folder, own = place(package, path)
+    if own == "__init__":
         return
-    assert path.stem in order, f"{package}/{path.name} has no place in ORDER of {__file__}"
-    inner = [name.split(".")[1] for name in imported(path) if name.startswith(f"{package}.")]
-    late = [name for name in inner if order.index(name) >= order.index(path.stem)]
-    assert not late
+    assert own in ORDER[folder], f"{folder}.{own} has no place in ORDER of {__file__}"
+    mine = [name.removeprefix(f"{folder}.") for name in imported(path) if f"{folder}." in name]
+    inner = {name.split(".")[0] for name in mine} - {own}
+    assert not [name for name in inner if ORDER[folder].index(name) > ORDER[folder].index(own)]
+    # A folder's command is a door: it puts together what the whole package offers.
+    if folder != package and own != "command":
+        outer, unit = ORDER[package], folder.split(".")[1]
+        others = [name for name in imported(path) if name.startswith(f"{package}.")]
+        units = {name.split(".")[1] for name in others} - {unit}
+        assert not [name for name in units if outer.index(name) > outer.index(unit)]
 
 
 class Names(ast.NodeVisitor):

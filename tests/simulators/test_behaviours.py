@@ -2,12 +2,39 @@
 
 import json
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 
-from simulators.behaviours import Behaviour
+from simulators.behaviours import Behaviour, require
 from simulators.errors import SimulatorError
-from simulators.faults import BehaviourError, Fault, Reset, SendDelay, SlowReader, StalledReader
+from simulators.faults import (
+    BehaviourError,
+    BlackHole,
+    ConnectSilent,
+    Fault,
+    FinWithoutClose,
+    Flood,
+    HalfOpen,
+    IgnoresClose,
+    Latency,
+    LatePong,
+    MassDrop,
+    NeverPongs,
+    PulsingReader,
+    Reset,
+    ResetBeforeAccept,
+    SendDelay,
+    SendHangs,
+    SendRaises,
+    SendsAfterClose,
+    SimultaneousClose,
+    SlowAccept,
+    SlowReader,
+    StalledReader,
+    TinyWindow,
+    WrongPong,
+)
 
 FAULTS = [
     SlowReader(bytes_per_second=1_000),
@@ -47,7 +74,7 @@ def test_defaults_are_left_out_of_the_json_form() -> None:
         (lambda: SlowReader(bytes_per_second=True), "bytes_per_second"),
         (lambda: SlowReader(bytes_per_second=1, chunk_bytes=0), "chunk_bytes must be"),
         (lambda: SlowReader(bytes_per_second=1, after_seconds=-1), "after_seconds must be"),
-        (lambda: StalledReader(after_messages=-1), "after_messages must be a whole number at least 0"),
+        (lambda: StalledReader(after_messages=-1), "after_messages must be a whole number at le"),
         (lambda: StalledReader(resume_after=0), "resume_after must be a number above 0"),
         (lambda: Reset(after_seconds=-0.1), "after_seconds must be"),
         (lambda: SendDelay(seconds=-1), "seconds must be"),
@@ -72,6 +99,76 @@ def test_an_unknown_field_is_refused_with_the_known_ones() -> None:
 def test_two_faults_of_one_kind_are_refused() -> None:
     with pytest.raises(BehaviourError, match="has reset more than once"):
         Behaviour(name="twice", faults=(Reset(), Reset(after_seconds=1)))
+
+
+@pytest.mark.parametrize(
+    ("faults", "message"),
+    [
+        (
+            (HalfOpen(), Reset(after_seconds=5)),
+            "half_open and reset: a vanished client can",
+        ),
+        ((BlackHole(), SlowReader(bytes_per_second=1)), "sends into a black hole never wait"),
+        ((NeverPongs(), LatePong(delay=1)), "never_pongs and late_pong: it cannot both answer"),
+        ((PulsingReader(on=1, off=1), StalledReader()), "read again and stay stalled"),
+        ((IgnoresClose(), SimultaneousClose()), "it cannot both close and not close"),
+        ((Reset(), StalledReader()), "reset ends the connection at once, stalled_reader could nev"),
+        ((ConnectSilent(), Flood(rate=1)), "connect_silent ends the connection at once, flood"),
+        ((Reset(), FinWithoutClose()), "ends the connection at once"),
+        ((SendHangs(at=2), SendRaises(at=3)), "send 3 cannot do both"),
+        ((MassDrop(fraction=0.5),), "mass_drop is no fault of one client: it belongs to a popul"),
+        (("reset",), "'reset' is no fault"),
+    ],
+)
+def test_faults_that_one_client_cannot_have_together_are_refused_with_the_reason(
+    faults: tuple[Fault, ...], message: str
+) -> None:
+    with pytest.raises(BehaviourError, match=message):
+        Behaviour(name="impossible", faults=faults)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (SlowReader(bytes_per_second=9), StalledReader(after_seconds=3), Reset(after_seconds=9)),
+        (SlowAccept(delay=1), Reset()),
+        (SlowAccept(delay=1), ResetBeforeAccept()),
+        (Latency(seconds=1), TinyWindow(), Reset()),
+        (SendDelay(seconds=1), Reset()),
+        (SendHangs(at=2, times=1), SendRaises(at=3)),
+        (LatePong(delay=1), WrongPong()),
+        (IgnoresClose(), SendsAfterClose()),
+    ],
+    ids=repr,
+)
+def test_faults_that_go_together_are_let_through(faults: tuple[Fault, ...]) -> None:
+    assert Behaviour(name="possible", faults=faults).faults == faults
+
+
+def test_toxicity_is_drawn_for_each_fault_that_has_one() -> None:
+    behaviour = Behaviour(
+        name="sometimes",
+        faults=(Latency(seconds=1, toxicity=0.5), Flood(rate=1), StalledReader(toxicity=0.5)),
+    )
+    numbers = iter([0.4, 0.6])
+    drawn = behaviour.drawn(lambda: next(numbers))
+    assert drawn == Behaviour(name="sometimes", faults=(Latency(seconds=1), Flood(rate=1)))
+    assert drawn.drawn(lambda: next(numbers)) is drawn
+
+
+@pytest.mark.parametrize("wire", ["tcp", "load test"])
+def test_a_fault_that_a_wire_cannot_have_is_refused_with_the_reason(
+    wire: Literal["tcp", "load test"],
+) -> None:
+    behaviour = Behaviour(name="odd", faults=(SendDelay(seconds=1),))
+    require(behaviour, wire="in process")
+    with pytest.raises(BehaviourError, match=r"'odd': send_delay cannot be produced .*own socket"):
+        require(behaviour, wire=wire)
+
+
+def test_a_behaviour_needs_a_name() -> None:
+    with pytest.raises(BehaviourError, match="name must be some text, not ''"):
+        Behaviour(name="")
 
 
 def test_errors_belong_to_the_package_and_are_value_errors() -> None:

@@ -159,7 +159,7 @@ async def test_on_a_pure_wire_a_stalled_client_hides_behind_the_buffers() -> Non
     sends = 0
     while not await _times_out(client, "x" * 296):
         sends += 1
-    assert sends == 140_536 // 300 + 1
+    assert sends == 75_536 // 300 + 1
     assert client.lag == Lag(sends, sends * 300)
     assert client.received == []
 

@@ -511,3 +511,13 @@ def test_a_day_of_heartbeats_of_twenty_clients_takes_few_steps() -> None:
 
     assert simulate(main) < 60_000
     assert len(beats) == 20 * 720
+
+
+@sim_test
+async def test_blocking_moves_the_clock_and_runs_nothing() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimLoop)
+    loop.block(3)
+    assert loop.time() == 3.0
+    with pytest.raises(OptionError, match="seconds must be a finite number from 0, not -1"):
+        loop.block(-1)

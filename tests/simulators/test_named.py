@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from simulators.faults import SendDelay, SlowReader
 from simulators.clients import FakeClient
+from simulators.faults import SendDelay, SlowReader
 from simulators.named import DeadClient, HealthyClient, LookAlike, SlowClient, StalledClient
 from simulators.records import Received
 from simulators.runs import sim_test

@@ -70,7 +70,8 @@ async def raw_server(script: Script) -> AsyncIterator[str]:
             await script(reader, writer)
             writer.close()
             await writer.wait_closed()
-        except (ConnectionError, asyncio.CancelledError):
+        except (ConnectionError, RuntimeError, asyncio.CancelledError):
+            # uvloop raises a RuntimeError for a write to a transport that a reset has closed.
             writer.transport.abort()
 
     running = await asyncio.start_server(serve_one, sock=listening)
