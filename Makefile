@@ -7,6 +7,7 @@ VENV ?= .venv
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin/python
 ARGS ?=
+WORKERS ?= 3
 SCENARIO ?= storm
 MANAGER ?=
 DURATION ?=
@@ -32,7 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "==> $(VENV) is ready"
 
 test: $(STAMP) ## run the test suite
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 load: $(STAMP) ## run a load test against the reference server: a verdict in about a minute (MANAGER=module:factory, SCENARIO=, DURATION=)
 	@$(RUN) -m flock_ws load --scenario $(SCENARIO) \

@@ -39,8 +39,18 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "check": Command(
+        "simulators.contract.command",
+        "tell which promises a manager keeps, whoever wrote it",
+        "testing",
+    ),
     "serve": Command(
         "flock_ws.server", "serve a manager to real WebSocket clients, on this machine", "server"
+    ),
+    "events": Command(
+        "simulators.feed",
+        "write realistic events as JSON lines, at a rate and from a seed",
+        "testing",
     ),
     "load": Command(
         "loadtests.command", "run healthy, slow, stalled and dead clients against a server", "load"
@@ -49,6 +59,8 @@ COMMANDS: dict[str, Command] = {
 
 _EXAMPLES = """\
 examples:
+  flock-ws check yourapp.ws:ConnectionManager
+      which promises your manager keeps, and how it breaks the others
   flock-ws serve --events 100
       the reference manager on ws://127.0.0.1:8000/ws, with 100 events a second to look at
   flock-ws serve --manager yourapp.ws:ConnectionManager

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from simulators.arrivals import bursts, paced, poisson, ramp, replay, steady
     from simulators.behaviours import Behaviour, require
     from simulators.child import ChildClient
     from simulators.clients import FakeClient
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         SimStepLimit,
         SimulatorError,
     )
-    from simulators.events import Tape, agent_run, agent_runs, numbered_events, poisson, steady
+    from simulators.events import Tape, agent_run, agent_runs, numbered_events, with_payloads
     from simulators.factory import ClientFactory
     from simulators.faults import BehaviourError, Fault, Reset, SendDelay, SlowReader, StalledReader
     from simulators.handshake import ConnectFailed
@@ -83,17 +84,23 @@ __all__ = [
     "WireTransport",
     "agent_run",
     "agent_runs",
+    "bursts",
     "encoded_anew",
     "numbered_events",
+    "paced",
     "poisson",
+    "ramp",
+    "replay",
     "require",
     "sim_runner",
     "sim_test",
     "simulate",
     "steady",
+    "with_payloads",
 ]
 
 _NAMES = {
+    "arrivals": "bursts paced poisson ramp replay steady",
     "behaviours": "Behaviour require",
     "child": "ChildClient",
     "clients": "FakeClient",
@@ -101,7 +108,7 @@ _NAMES = {
     "errors": (
         "NotSeen OptionError SimDeadlock SimHorizonReached SimRefused SimStepLimit SimulatorError"
     ),
-    "events": "Tape agent_run agent_runs numbered_events poisson steady",
+    "events": "Tape agent_run agent_runs numbered_events with_payloads",
     "factory": "ClientFactory",
     "faults": "BehaviourError Fault Reset SendDelay SlowReader StalledReader",
     "handshake": "ConnectFailed",

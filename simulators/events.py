@@ -10,7 +10,6 @@ Making realistic events is slow (a few 10 000 a second). Record a `Tape` before 
 import functools
 import itertools
 import json
-import random
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, Self, cast
 
 from pydantic import ValidationError
 
-from flock_ws.events import EVENT_KINDS, DashboardEvent, StreamingOutputEvent
+from flock_ws.events import EVENT_KINDS, DashboardEvent, MessagePublishedEvent, StreamingOutputEvent
 from simulators.agents import ROLES, Run, Source, Stamp, names, worker
 from simulators.errors import OptionError, SimulatorError
 
@@ -29,8 +28,7 @@ __all__ = [
     "agent_run",
     "agent_runs",
     "numbered_events",
-    "poisson",
-    "steady",
+    "with_payloads",
 ]
 
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
@@ -240,16 +238,18 @@ def _parse(line: str, *, where: str) -> DashboardEvent:
         raise SimulatorError(f"{where}: not a {kind.__name__}: {wrong}") from None
 
 
-def steady(*, rate: float) -> Iterator[float]:
-    """Give the times, in seconds from 0 on, of arrivals at a steady rate per second."""
-    if not rate > 0:
-        raise OptionError(f"rate must be above 0 events/s, not {rate!r}")
-    return (number / rate for number in itertools.count())
+def with_payloads(events: Iterable[DashboardEvent], *, size_bytes: int) -> Iterator[DashboardEvent]:
+    """Give the events with payloads of about this size in every published message.
 
-
-def poisson(*, rate: float, seed: int | str = 0) -> Iterator[float]:
-    """Give the times, in seconds from 0 on, of independent arrivals: exponential gaps."""
-    if not rate > 0:
-        raise OptionError(f"rate must be above 0 events/s, not {rate!r}")
-    draw = random.Random(seed)
-    return itertools.accumulate(draw.expovariate(rate) for _ in itertools.count())
+    Args:
+        events: any events; those of other kinds pass as they are.
+        size_bytes: of the text that is added to each payload, as ``attachment``.
+    """
+    _at_least("size_bytes", size_bytes, 0)
+    attachment = "x" * size_bytes
+    for event in events:
+        if isinstance(event, MessagePublishedEvent) and size_bytes:
+            payload = {**event.payload, "attachment": attachment}
+            yield event.model_copy(update={"payload": payload})
+        else:
+            yield event

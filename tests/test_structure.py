@@ -50,6 +50,8 @@ ORDER = {
         "runs",
         "agents",
         "events",
+        "arrivals",
+        "feed",
         "faults",
         "behaviours",
         "wire",
@@ -129,7 +131,36 @@ ORDER = {
         "junit",
         "page",
     ],
-    "simulators.contract": [],
+    "simulators.contract": [
+        "profile",
+        "quiet",
+        "results",
+        "registry",
+        "coverage",
+        "signatures",
+        "payloads",
+        "adapters",
+        "loader",
+        "config",
+        "watchdog",
+        "witness",
+        "bench",
+        "delivery",
+        "eviction",
+        "heartbeat",
+        "history",
+        "lifecycle",
+        "membership",
+        "memory",
+        "runner",
+        "shutdown",
+        "slowness",
+        "trials",
+        "detection",
+        "examination",
+        "command",
+        "suite",
+    ],
     "loadtests": [
         "errors",
         "histogram",
@@ -255,7 +286,7 @@ def test_all_names_everything_that_a_module_makes_public(package: str, path: Pat
     names = Names(path)
     assert names.declared is not None, f"{package}/{path.name} has no __all__"
     if path.stem == "__init__":
-        module = importlib.import_module(package)
+        module = importlib.import_module(place(package, path)[0])
         assert not [name for name in names.declared if not hasattr(module, name)]
         return
     public = {name for name in names.defined if not name.startswith("_")} - {"logger"}

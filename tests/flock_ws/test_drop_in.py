@@ -190,15 +190,16 @@ async def test_the_first_client_starts_the_heartbeat_and_the_last_one_ends_it() 
     manager = WebSocketManager(heartbeat_interval=1, enable_heartbeat=True)
     first, second = PingedSocket(), PingedSocket()
     await manager.add_client(first)
-    task = manager._heartbeat_task
+    tasks = [manager._heartbeat_task]
     await manager.add_client(second)
-    assert task is not None
-    assert manager._heartbeat_task is task
+    tasks.append(manager._heartbeat_task)
     await manager.remove_client(first)
-    assert manager._heartbeat_task is task
+    tasks.append(manager._heartbeat_task)
     await manager.remove_client(second)
     assert manager._heartbeat_task is None
-    assert task.cancelled()
+    assert tasks[0] is not None
+    assert tasks == [tasks[0]] * 3
+    assert tasks[0].cancelled()
 
 
 @sim_test

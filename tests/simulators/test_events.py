@@ -30,8 +30,6 @@ from simulators.events import (
     agent_run,
     agent_runs,
     numbered_events,
-    poisson,
-    steady,
 )
 
 
@@ -322,20 +320,3 @@ class TestTape:
 
         with pytest.raises(SimulatorError, match=r"empty.jsonl: no events"):
             Tape.read(path)
-
-
-class TestArrivals:
-    def test_steady_ones_are_evenly_apart(self) -> None:
-        assert list(itertools.islice(steady(rate=4), 5)) == [0, 0.25, 0.5, 0.75, 1.0]
-
-    def test_random_ones_keep_the_rate_and_follow_from_the_seed(self) -> None:
-        times = list(itertools.islice(poisson(rate=100, seed=1), 20_000))
-
-        assert times == list(itertools.islice(poisson(rate=100, seed=1), 20_000))
-        assert times == sorted(times)
-        assert times[-1] == pytest.approx(200, rel=0.05)
-
-    @pytest.mark.parametrize("arrivals", [steady, poisson])
-    def test_a_rate_that_cannot_be_is_refused(self, arrivals: Any) -> None:
-        with pytest.raises(OptionError, match="above 0 events/s, not -1"):
-            arrivals(rate=-1)

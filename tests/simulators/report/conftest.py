@@ -6,12 +6,6 @@ import pytest
 
 from simulators.contract.results import Evidence, Lane, Report, Result
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Register what only these tests use."""
-    config.addinivalue_line("markers", "browser: opens a page in chromium, where it is installed")
-
-
 STALL = Evidence(
     lanes=(
         Lane("alice", "reads everything as it comes", ((0.0, 1.2, "healthy"),)),

@@ -1,0 +1,266 @@
+"""``flock-ws check``: which promises does a manager keep?"""
+
+import argparse
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from simulators.contract.adapters import Names
+from simulators.contract.config import Config
+from simulators.contract.examination import check_manager
+from simulators.contract.registry import CHECKS, select_checks
+from simulators.contract.results import Report, Result
+from simulators.contract.watchdog import LAST_RESORTS
+from simulators.errors import OptionError, SimulatorError
+
+__all__ = ["add_arguments", "run"]
+
+_USAGE = 2
+_EPILOG = """\
+exit codes:
+  0  every MUST that the manager offers is kept
+  1  one is broken, an expected failure passed, or nothing could be judged
+  2  wrong usage, nothing to import, or it cannot be told how the manager is used
+
+examples:
+  flock-ws check myapp.ws:ConnectionManager
+      every check on one manager: a class, a function that makes one, or an instance
+  flock-ws check myapp.ws:manager --select heartbeat,evict.socket_is_closed
+      some checks: ids, areas, patterns, levels (MUST) or classes of mistakes (D19)
+  flock-ws check myapp.ws:Hub --join 'enter(websocket, room)' --broadcast 'tell(room, message)'
+      what adds a client and what sends to all, where it cannot be told
+  flock-ws check myapp.ws:Old myapp.ws:New --html report.html
+      two managers side by side
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``flock-ws check``."""
+    parser.epilog = _EPILOG
+    add = parser.add_argument
+    add(
+        "managers",
+        nargs="*",
+        metavar="MODULE:NAME",
+        help="a class, a function that makes a manager, or a manager",
+    )
+    add("--list", action="store_true", help="list the checks and what each promises")
+    add("--select", action="append", metavar="CHECKS", help="which checks [all]")
+    add("--seed", type=int, metavar="N", help="repeats a run [0]")
+    add(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="under how many seeds to run what depends on chance [3]",
+    )
+    add(
+        "--expect",
+        action="append",
+        default=[],
+        metavar="ID=REASON",
+        help="a check that may fail, and why; it must not pass then",
+    )
+    add("--config", metavar="FILE", help="a TOML file with names, a [profile] and [expect]")
+    add("--join", metavar="CALL", help="what adds a client, such as 'enter(websocket, id)'")
+    add("--leave", metavar="CALL", help="what removes one, such as 'exit(id)'")
+    add("--broadcast", metavar="CALL", help="what sends to all, such as 'tell(room, message)'")
+    add("--json", metavar="FILE", help="write the report as JSON")
+    add("--junit", metavar="FILE", help="write it for a build server")
+    add("--html", metavar="FILE", help="write it as one page")
+    add("-v", "--verbose", action="store_true", help="show everything that was seen")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run ``flock-ws check`` and return its exit code."""
+    try:
+        return _run(arguments)
+    except SimulatorError as error:
+        sys.stderr.write(f"flock-ws: {error}\n")
+        return _USAGE
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    if arguments.list:
+        _say(_listed(config.select))
+        return 0
+    if not arguments.managers:
+        raise OptionError(
+            "name a manager: flock-ws check myapp.ws:ConnectionManager (or --list the checks)"
+        )
+    checks = select_checks(config.select)
+    reports: list[Report] = []
+    for name in arguments.managers:
+        show = _progress(name, len(checks))
+        results: list[Result] = []
+
+        def note(
+            result: Result,
+            results: list[Result] = results,
+            show: Callable[[Result], None] = show,
+        ) -> None:
+            results.append(result)
+            show(result)
+
+        with _last_resort(arguments, reports, name=name, results=results, config=config):
+            report = check_manager(
+                name,
+                profile=config.profile,
+                expected_failures=config.expect,
+                select=config.select,
+                seed=config.seed,
+                seeds=config.seeds,
+                names=config.names,
+                progress=note,
+            )
+        reports.append(report)
+    _write(arguments, reports)
+    return 0 if all(report.verdict == "pass" for report in reports) else 1
+
+
+@contextmanager
+def _last_resort(
+    arguments: argparse.Namespace,
+    reports: list[Report],
+    *,
+    name: str,
+    results: list[Result],
+    config: Config,
+) -> Iterator[None]:
+    """Write what is known and end the process, should a manager not let itself be stopped."""
+
+    def give_up(where: str) -> None:
+        left = select_checks(config.select)[len(results) :]
+        why = f"it computes without end at {where}, and catches whatever stops it"
+        found = [
+            Result(
+                check_id=check.id,
+                level=check.level,
+                verdict="unknown" if at else "fail",
+                message="the check before it never ended" if at else why,
+                seed=config.seed,
+                defects=check.defects,
+                why=check.why,
+                mend="Let BaseException through: catch Exception, and nothing wider.",
+            )
+            for at, check in enumerate(left)
+        ]
+        report = Report(
+            manager=name,
+            profile=config.profile.as_dict(),
+            results=(*results, *found),
+            seed=config.seed,
+        )
+        for stream, real in (("stdout", sys.__stdout__), ("stderr", sys.__stderr__)):
+            setattr(sys, stream, real)
+        _write(arguments, [*reports, report])
+        os._exit(1)
+
+    LAST_RESORTS.append(give_up)
+    try:
+        yield
+    finally:
+        LAST_RESORTS.remove(give_up)
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    """Put the file and the words of the command line together: the words win."""
+    config = Config.read(arguments.config) if arguments.config else Config()
+    expected = dict(config.expect)
+    for text in arguments.expect:
+        check_id, _, reason = text.partition("=")
+        if not reason.strip():
+            raise OptionError(f"--expect {text}: give the reason as well, --expect {check_id}=WHY")
+        expected[check_id] = reason
+    given = {name: getattr(arguments, name) for name in ("join", "leave", "broadcast")}
+    names: Names = replace(
+        config.names, **{name: text for name, text in given.items() if text is not None}
+    )
+    return replace(
+        config,
+        names=names,
+        expect=expected,
+        select=",".join(arguments.select) if arguments.select else config.select,
+        seed=config.seed if arguments.seed is None else arguments.seed,
+        seeds=config.seeds if arguments.seeds is None else arguments.seeds,
+    )
+
+
+def _write(arguments: argparse.Namespace, reports: list[Report]) -> None:
+    # What draws the reports is wanted only here, and importing it takes a moment.
+    from simulators.report import documents, junit, page, terminal  # noqa: PLC0415  # the same
+
+    options = _repeated(arguments)
+    made: dict[str, Callable[[], str]] = {
+        "json": lambda: documents.render(reports),
+        "junit": lambda: junit.render(reports, options=options),
+        "html": lambda: page.render(reports, options=options),
+    }
+    for name, make in made.items():
+        path = getattr(arguments, name)
+        if path is None:
+            continue
+        try:
+            Path(path).write_text(make(), encoding="utf-8")
+        except OSError as error:
+            raise OptionError(f"--{name} {path}: {error.strerror or error}") from error
+    _say(
+        terminal.render(
+            reports,
+            width=shutil.get_terminal_size().columns,
+            colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
+            verbose=arguments.verbose,
+            options=options,
+        )
+    )
+
+
+def _repeated(arguments: argparse.Namespace) -> list[str]:
+    """Return the words that must be typed again to repeat a check."""
+    words: list[str] = []
+    for name in ("config", "join", "leave", "broadcast"):
+        value = getattr(arguments, name)
+        if value is not None:
+            words += [f"--{name}", value]
+    return words
+
+
+def _progress(name: str, count: int) -> Callable[[Result], None]:
+    """Return what shows how far it is, on a terminal only."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+    done = 0
+
+    def show(result: Result) -> None:
+        nonlocal done
+        done += 1
+        text = f"{name}: {done} of {count}, {result.check_id}"
+        last = done == count
+        sys.stderr.write(
+            "\r\x1b[K" + ("" if last else text[: shutil.get_terminal_size().columns - 1])
+        )
+        sys.stderr.flush()
+
+    return show
+
+
+def _listed(select: str | None) -> str:
+    checks = select_checks(select)
+    width = max(len(check.id) for check in checks)
+    lines = []
+    for check in checks:
+        classes = " ".join(f"D{number}" for number in check.defects)
+        lines.append(f"{check.id:{width}}  {check.level:6}  {classes}")
+        lines += textwrap.wrap(check.title, 96, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines) + f"\n\n{len(checks)} of {len(CHECKS)} checks\n"
+
+
+def _say(text: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()

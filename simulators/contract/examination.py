@@ -1,0 +1,282 @@
+"""The door for Python code: `check_manager`."""
+
+import asyncio
+import difflib
+import importlib.metadata
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from simulators.clock import SimLoop
+from simulators.contract.adapters import Adapter, Names, Subject
+from simulators.contract.detection import detect
+from simulators.contract.loader import load
+from simulators.contract.profile import Profile
+from simulators.contract.quiet import quiet, virtual_clock
+from simulators.contract.registry import CHECKS, Check, select_checks
+from simulators.contract.results import Report, Result
+from simulators.contract.runner import Budget, run_bounded, run_check
+from simulators.contract.signatures import AdapterError
+from simulators.contract.watchdog import TookTooLong
+from simulators.errors import OptionError, SimulatorError
+
+__all__ = ["adapt", "check_manager", "check_one", "subject_of"]
+
+T = TypeVar("T")
+
+_DETECTION = 2.0
+
+
+def check_manager(
+    factory: Callable[..., Any] | Subject | str,
+    *,
+    profile: Profile | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+    select: Iterable[str] | str | None = None,
+    seed: int = 0,
+    seeds: int = 3,
+    names: Names | None = None,
+    name: str | None = None,
+    progress: Callable[[Result], object] | None = None,
+) -> Report:
+    """Check which promises a manager keeps. Synchronous; may be called wherever code runs.
+
+    Not shown: anything that needs a real socket or a real server. What a manager does to the
+    process as a whole (signals, files, threads of its own) is not undone.
+
+    Args:
+        factory: makes a manager: a class, or a function. Called for each check with
+            ``heartbeat_interval`` and ``enable_heartbeat`` where it takes them. Or a text,
+            ``module:name``.
+        profile: the numbers of its promises; the original's by default.
+        expected_failures: ids of checks that may fail, each with the reason. One that passes all
+            the same fails.
+        select: which checks, see `select_checks`; all by default.
+        seed: repeats a run.
+        seeds: under how many seeds those checks run that depend on chance.
+        names: what joins, leaves and broadcasts, where it cannot be told.
+        name: how the report calls the manager.
+        progress: called with each result.
+
+    Raises:
+        AdapterError: it cannot be told how the manager is used; the message says what to add.
+        OptionError: an option means nothing.
+
+    Example:
+        >>> from flock_ws import WebSocketManager
+        >>> check_manager(WebSocketManager, select="delivery.order").verdict
+        'pass'
+    """
+    profile = profile or Profile()
+    expected = _expected(expected_failures)
+    checks = select_checks(select)
+    if seeds < 1:
+        raise OptionError(f"seeds must be at least 1, not {seeds!r}")
+    subject = subject_of(factory, name=name)
+    return _off_loop(
+        lambda: _examine(
+            subject,
+            checks,
+            profile=profile,
+            expected=expected,
+            seed=seed,
+            seeds=seeds,
+            names=names,
+            progress=progress,
+        )
+    )
+
+
+def check_one(
+    check_id: str,
+    factory: Callable[..., Any] | Subject | str,
+    *,
+    adapter: Adapter | None = None,
+    profile: Profile | None = None,
+    expected_failures: Mapping[str, str] | None = None,
+    seed: int = 0,
+    seeds: int = 3,
+    names: Names | None = None,
+) -> Result:
+    """Run one check.
+
+    Args:
+        check_id: which.
+        factory: makes a manager, as for `check_manager`.
+        adapter: from `adapt`, to save the detection.
+        profile: the same as there.
+        expected_failures: the same.
+        seed: the same.
+        seeds: the same.
+        names: the same.
+    """
+    profile = profile or Profile()
+    (check,) = select_checks([check_id])
+    expected = _expected(expected_failures)
+    subject = subject_of(factory)
+
+    def run() -> Result:
+        used = adapter or _detect(subject, names)
+        result = run_check(check, used, profile=profile, seed=seed, seeds=seeds)
+        return _against(result, expected.get(check.id))
+
+    return _off_loop(run)
+
+
+def adapt(factory: Callable[..., Any] | Subject | str, *, names: Names | None = None) -> Adapter:
+    """Find out how a manager is used.
+
+    Raises:
+        AdapterError: something could not be told; the message asks for exactly that.
+    """
+    subject = subject_of(factory)
+    return _off_loop(lambda: _detect(subject, names))
+
+
+def subject_of(factory: Callable[..., Any] | Subject | str, *, name: str | None = None) -> Subject:
+    """Return what makes a manager, with a name for people.
+
+    Raises:
+        OptionError: it makes nothing.
+    """
+    if isinstance(factory, Subject):
+        subject = factory
+    elif isinstance(factory, str):
+        subject = load(factory)
+    elif callable(factory):
+        subject = Subject(_name_of(factory), factory)
+    else:
+        raise OptionError(
+            f"a factory must be callable, not {factory!r}: give the class, or lambda: manager"
+        )
+    return subject if name is None else replace(subject, name=name)
+
+
+def _examine(
+    subject: Subject,
+    checks: tuple[Check, ...],
+    *,
+    profile: Profile,
+    expected: Mapping[str, str],
+    seed: int,
+    seeds: int,
+    names: Names | None,
+    progress: Callable[[Result], object] | None,
+) -> Report:
+    started = time.perf_counter()
+    adapter = _detect(subject, names)
+    budget = Budget()
+    results = []
+    for check in checks:
+        result = run_check(check, adapter, profile=profile, seed=seed, seeds=seeds, budget=budget)
+        result = _against(result, expected.get(check.id))
+        results.append(result)
+        if progress is not None:
+            progress(result)
+    return Report(
+        manager=subject.name,
+        adapter="\n".join(adapter.describe()),
+        profile=profile.as_dict(),
+        results=tuple(results),
+        seed=seed,
+        versions=_versions(),
+        elapsed=round(time.perf_counter() - started, 3),
+    )
+
+
+def _detect(subject: Subject, names: Names | None) -> Adapter:
+    """Find out how a manager is used, by trying; without trying where that never ends."""
+    error: BaseException | None = None
+    for tries in (True, False):
+        adapter, error = _detect_on_loop(subject, names, tries=tries)
+        if adapter is not None:
+            return adapter
+        if isinstance(error, AdapterError):
+            raise error
+        if not isinstance(error, TookTooLong | SimulatorError | SystemExit | KeyboardInterrupt):
+            break
+    raise AdapterError(
+        f"{subject.name} could not be made: {type(error).__name__}: {error}"
+    ) from error
+
+
+def _detect_on_loop(
+    subject: Subject, names: Names | None, *, tries: bool
+) -> tuple[Adapter | None, BaseException | None]:
+    loop = SimLoop(max_steps=400_000)
+    with quiet(loop):
+        loop.set_exception_handler(lambda *_: None)
+        try:
+            with virtual_clock(loop):
+                return run_bounded(loop, detect(subject, names, tries=tries), limit=_DETECTION)
+        finally:
+            loop.close()
+
+
+def _against(result: Result, reason: str | None) -> Result:
+    """Judge a result against what was expected of it."""
+    if reason is None:
+        return result
+    if result.verdict == "pass":
+        return replace(
+            result,
+            verdict="fail",
+            expected=reason,
+            stale=True,
+            message=f"it was expected to fail ({reason}), and passed: take it from the expected "
+            f"failures ({result.message})",
+        )
+    return replace(result, expected=reason)
+
+
+def _expected(expected: Mapping[str, str] | None) -> dict[str, str]:
+    for check_id, reason in (expected or {}).items():
+        if check_id not in CHECKS:
+            near = difflib.get_close_matches(check_id, CHECKS, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise OptionError(f"expected_failures: there is no check {check_id!r}{meant}")
+        if not str(reason or "").strip():
+            raise OptionError(f"expected_failures: {check_id} needs a reason")
+    return dict(expected or {})
+
+
+def _off_loop(work: Callable[[], T]) -> T:
+    """Run something that runs loops of its own: in another thread if one runs in this."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="flock-ws contract")
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def _name_of(factory: Callable[..., Any]) -> str:
+    inner = getattr(factory, "func", factory)
+    name = getattr(inner, "__qualname__", type(inner).__qualname__)
+    return str(name)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in ("flock-ws", "starlette", "pydantic"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "unknown"
+    return versions

@@ -1,0 +1,135 @@
+"""An end for code that does not let go: a spin, or a wait of the whole thread.
+
+In the main thread it is a timer signal, which also ends ``time.sleep``. In another thread, and
+where there is no such signal, an exception is put into the thread from outside; that ends a spin,
+and a wait only when it is over.
+"""
+
+import ctypes
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["LAST_RESORTS", "TookTooLong", "watchdog"]
+
+_LOOKS = 4
+_AGAIN = 0.1
+_SWALLOWED = 50
+
+LAST_RESORTS: list[Callable[[str], None]] = []
+"""Called, the last one only, when code swallows the exception over and over, with where it is. It
+should end the process: nothing else ends such code. Only the main thread calls it."""
+
+
+class TookTooLong(KeyboardInterrupt):  # it names what happened
+    """The thread was busy, or blocked, for longer than it may be.
+
+    A `KeyboardInterrupt`, because asyncio lets only that and ``SystemExit`` end a loop from within.
+
+    Attributes:
+        where: the line that was running; empty where that is not known.
+    """
+
+    def __init__(self, where: str = "") -> None:
+        super().__init__(where)
+        self.where = where
+
+
+class _Patience:
+    """Decides when it is enough: a standstill of some seconds, or too long in all."""
+
+    def __init__(self, standstill: float, *, most: float, progress: Callable[[], int]) -> None:
+        self._standstill = standstill
+        self._progress = progress
+        self._seen = progress()
+        self._since = time.perf_counter()
+        self._end = self._since + most
+
+    def is_over(self) -> bool:
+        now, seen = time.perf_counter(), self._progress()
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+        return now - self._since >= self._standstill or now >= self._end
+
+
+@contextmanager
+def watchdog(
+    standstill: float, *, most: float = 60.0, progress: Callable[[], int] = lambda: 0
+) -> Iterator[None]:
+    """Raise `TookTooLong` in this thread if the block makes no progress for a while.
+
+    It is raised again every 0.1 s, for code that catches everything.
+
+    Args:
+        standstill: seconds of real time in which `progress` must change.
+        most: seconds of real time that the block may take at all.
+        progress: any number that changes while things go on, such as the steps of a loop.
+    """
+    patience = _Patience(standstill, most=most, progress=progress)
+    pause = standstill / _LOOKS
+    if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
+        with _alarm(patience, pause):
+            yield
+    else:
+        with _other_thread(patience, pause):
+            yield
+
+
+@contextmanager
+def _alarm(patience: _Patience, pause: float) -> Iterator[None]:
+    armed = True
+
+    rings = 0
+
+    def ring(_: int, frame: FrameType | None) -> None:
+        nonlocal rings
+        if armed and patience.is_over():
+            rings += 1
+            if rings > _SWALLOWED and LAST_RESORTS:
+                LAST_RESORTS[-1](_spot(frame))
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+            raise TookTooLong(_spot(frame))
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, pause, pause)
+    try:
+        yield
+    finally:
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _other_thread(patience: _Patience, pause: float) -> Iterator[None]:
+    target = threading.get_ident()
+    done = threading.Event()
+    lock = threading.Lock()
+
+    def watch() -> None:
+        wait = pause
+        while not done.wait(wait):
+            with lock:
+                if not done.is_set() and patience.is_over():
+                    wait = _AGAIN
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(target), ctypes.py_object(TookTooLong)
+                    )
+
+    watcher = threading.Thread(target=watch, name="flock-ws watchdog", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        with lock:
+            done.set()
+        watcher.join()
+
+
+def _spot(frame: FrameType | None) -> str:
+    if frame is None:
+        return ""
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"

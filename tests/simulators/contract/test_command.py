@@ -1,0 +1,166 @@
+"""``flock-ws check`` as it is typed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flock_ws.cli import main
+
+GOOD = "flock_ws:WebSocketManager"
+TUTORIAL = """
+class ConnectionManager:
+    def __init__(self):
+        self.active_connections = []
+
+    async def connect(self, websocket):
+        await websocket.accept()
+        self.active_connections.append(websocket)
+
+    def disconnect(self, websocket):
+        self.active_connections.remove(websocket)
+
+    async def broadcast(self, message: str):
+        for connection in self.active_connections:
+            await connection.send_text(message)
+
+
+class Hub:
+    def __init__(self):
+        self.everybody = []
+
+    async def enter(self, visitor):
+        self.everybody.append(visitor)
+
+    async def tell(self, what: str):
+        for visitor in self.everybody:
+            await visitor.send_text(what)
+
+
+class Stubborn(ConnectionManager):
+    async def broadcast(self, message: str):
+        while True:
+            try:
+                while True:
+                    pass
+            except BaseException:
+                pass
+
+
+raise_on_import = None
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Write an application in the working directory and return its module's name."""
+    name = f"checked_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(TUTORIAL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    return name
+
+
+def test_kept_promises_are_exit_code_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", GOOD, "--select", "delivery.order"]) == 0
+    assert "WebSocketManager" in capsys.readouterr().out
+
+
+def test_a_broken_promise_is_exit_code_1_and_the_first_screen_says_what_to_mend(
+    app: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", f"{app}:ConnectionManager", "--select", "evict,delivery"]) == 1
+    screen = capsys.readouterr().out.splitlines()[:40]
+    assert "FAIL" in screen[0]
+    assert any("Put every send under a deadline" in line for line in screen)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "name a manager"),
+        (["nowhere:Manager"], "there is no module 'nowhere'"),
+        (["flock_ws:WebSocketManger"], "did you mean 'WebSocketManager'"),
+        (["flock_ws"], "expected MODULE:NAME"),
+        ([GOOD, "--select", "nothing"], "no check is meant by 'nothing'"),
+        ([GOOD, "--expect", "delivery.order"], "give the reason as well"),
+        ([GOOD, "--config", "not-there.toml"], "not-there.toml cannot be read"),
+        ([GOOD, "--seeds", "0"], "seeds must be at least 1"),
+        ([GOOD, "--select", "delivery.unicode", "--json", "no/such/folder/x"], "--json"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_one_line(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", *words]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+
+
+def test_what_is_not_understood_asks_for_the_words_to_type(
+    app: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    select = ["--select", "delivery.text_frames"]
+    assert main(["check", f"{app}:Hub", *select]) == 2
+    assert "--join 'enter(websocket)'" in capsys.readouterr().err
+    words = ["--join", "enter(websocket)", "--broadcast", "tell(message)"]
+    assert main(["check", f"{app}:Hub", *select, *words]) == 0
+
+
+def test_a_file_says_the_same(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("flock-check.toml").write_text(
+        'join = "enter"\nbroadcast = "tell"\nselect = "delivery.send_deadline,delivery.unicode"\n'
+        '[expect]\n"delivery.send_deadline" = "no deadline yet"\n[profile]\nsend_timeout = 2.0\n'
+    )
+    assert main(["check", f"{app}:Hub", "--config", "flock-check.toml"]) == 0
+    assert "no deadline yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("nonsense = 1", "unknown nonsense"),
+        ("[profile]\nsend_timeouts = 1", "unknown send_timeouts"),
+        ("join = 3", "join must be a text"),
+        ("join = ", "is no TOML"),
+        ("[profile]\nsend_timeout = -1", "send_timeout must be a number above 0"),
+    ],
+)
+def test_a_file_that_says_what_nobody_knows_is_named(
+    text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "check.toml"
+    path.write_text(text)
+    assert main(["check", GOOD, "--config", str(path)]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_reports_are_written(tmp_path: Path) -> None:
+    names = {kind: tmp_path / f"report.{kind}" for kind in ("json", "junit", "html")}
+    words = [word for kind, path in names.items() for word in (f"--{kind}", str(path))]
+    assert main(["check", GOOD, GOOD, "--select", "delivery.order", *words]) == 0
+    assert len(json.loads(names["json"].read_text())["reports"]) == 2
+    assert "<testsuite" in names["junit"].read_text()
+    assert "<svg" in names["html"].read_text() or "<table" in names["html"].read_text()
+
+
+def test_the_checks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--list", "--select", "D34"]) == 0
+    listed = capsys.readouterr().out
+    assert "heartbeat.survives_the_last_client  MUST    D34 D36" in listed
+
+
+def test_code_that_cannot_be_stopped_is_reported_and_the_command_ends(app: str) -> None:
+    command = [sys.executable, "-m", "flock_ws", "check", f"{app}:Stubborn"]
+    done = subprocess.run(  # noqa: S603  # our own interpreter
+        [*command, "--select", "delivery.text_frames"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "computes without end" in done.stdout
