@@ -1,233 +1,210 @@
-"""What one delivery costs: the reference beside the ways in which managers are written by hand.
+"""What one delivery costs: the reference beside the managers people write, and the floor.
 
 Each contestant serves the same clients over real sockets, one server at a time, in rounds that
-alternate. The clients live in a process of their own and read with `recv_into`; what is measured
-is the CPU time of the server process, user and system, for each delivery. Compare ratios within
-one run; the absolute numbers belong to the machine.
+alternate. The clients live in a process of their own and read with `recv_into`. Measured is the
+CPU time of the server process, user and system, until the last client has the last event, and the
+wall time until then, for each delivery. Compare ratios within one run; the absolute numbers belong
+to the machine, and the wall time to the clients as well, where they are slower than the server.
 
-    python benchmarks/fan_out.py --clients 300 --rounds 5
+    python benchmarks/fan_out.py --clients 300 --rounds 5 --svg docs/images/fan-out.svg
 """
 
 import argparse
-import asyncio
 import contextlib
+import importlib.metadata
+import importlib.util
 import json
 import os
-import selectors
-import socket
+import platform
+import shutil
 import statistics
 import subprocess
 import sys
-import time
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import uvicorn
-from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from contestants import CONTESTANTS
+from pairs import Spoiled, pair
+from picture import chart
+from readers import allow_files
 
-from flock_ws import WebSocketManager
-from flock_ws.events import StreamingOutputEvent
-from flock_ws.server import listening_socket
-from flock_ws.uvicorn_protocol import FlockWebSocketProtocol
+KINDS = ("single", "burst")
+NEEDS = {"websockets": "websockets", "socketio": "socketio"}
+NODE = "node"
+_NPM_LIMIT = 90.0
 
-EVENT_BYTES = 300
-
-
-class Naive:
-    """Sends to one client after the other, without a deadline."""
-
-    def __init__(self) -> None:
-        self.clients: set[WebSocket] = set()
-
-    async def add_client(self, websocket: WebSocket) -> None:
-        """Add a client."""
-        self.clients.add(websocket)
-
-    async def broadcast(self, event: StreamingOutputEvent) -> None:
-        """Send to everybody."""
-        text = event.model_dump_json()
-        for client in list(self.clients):
-            await client.send_text(text)
+Results = dict[str, list[dict[str, dict[str, float]]]]
 
 
-class Common(Naive):
-    """The common pattern: a gather of sends, each with a deadline."""
-
-    async def broadcast(self, event: StreamingOutputEvent) -> None:
-        """Send to everybody."""
-        text = event.model_dump_json()
-        sends = [asyncio.wait_for(client.send_text(text), 0.5) for client in list(self.clients)]
-        await asyncio.gather(*sends, return_exceptions=True)
-
-
-CONTESTANTS: dict[str, tuple[type[Any], Any, str]] = {
-    "common": (Common, "websockets-sansio", "gather of wait_for(send_text)"),
-    "naive": (Naive, "websockets-sansio", "one send after the other"),
-    "reference": (WebSocketManager, "websockets-sansio", "flock_ws on plain uvicorn"),
-    "fast": (WebSocketManager, FlockWebSocketProtocol, "flock_ws with its uvicorn protocol"),
-}
-
-
-def event(number: int) -> StreamingOutputEvent:
-    """Return an event of `EVENT_BYTES` on the wire."""
-    fixed = StreamingOutputEvent(
-        correlation_id="c",
-        agent_name="agent",
-        run_id="r",
-        output_type="llm_token",
-        content="",
-        sequence=number,
-    )
-    filler = "x" * (EVENT_BYTES - len(fixed.model_dump_json()))
-    return fixed.model_copy(update={"content": filler})
-
-
-async def serve(contestant: str, clients: int, events: int, burst: int) -> dict[str, float]:
-    """Serve until everybody is there, broadcast, and return µs of CPU for each delivery."""
-    factory, protocol, _ = CONTESTANTS[contestant]
-    manager = factory()
-    app = FastAPI()
-
-    @app.websocket("/ws")
-    async def endpoint(websocket: WebSocket) -> None:
-        await websocket.accept()
-        await manager.add_client(websocket)
-        with contextlib.suppress(WebSocketDisconnect):
-            while True:
-                await websocket.receive_text()
-
-    config = uvicorn.Config(
-        app, ws=protocol, lifespan="off", log_level="error", ws_per_message_deflate=False
-    )
-    server = uvicorn.Server(config)
-    listener = listening_socket("127.0.0.1", 0, send_buffer_bytes=262_144)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    print(listener.getsockname()[1], flush=True)
-    async with asyncio.timeout(60):
-        while len(manager.clients) < clients:  # noqa: ASYNC110 # whoever joins tells nobody
-            await asyncio.sleep(0.01)
-    batch = [event(number) for number in range(events)]
-    for warm_up in batch[:20]:
-        await manager.broadcast(warm_up)
-    await asyncio.sleep(0.1)
-    began = time.process_time()
-    for one in batch:
-        await manager.broadcast(one)
-    single = time.process_time() - began
-    await asyncio.sleep(0.2)
-    began = time.process_time()
-    for start in range(0, events, burst):
-        await asyncio.gather(*(manager.broadcast(one) for one in batch[start : start + burst]))
-    together = time.process_time() - began
-    assert len(manager.clients) == clients, "a client was lost: the numbers mean nothing"  # noqa: S101
-    server.should_exit = True
-    for connection in list(server.server_state.connections):
-        connection.transport.abort()
-    await serving
-    deliveries = events * clients
-    return {"single": single / deliveries * 1e6, "burst": together / deliveries * 1e6}
-
-
-def read(port: int, clients: int) -> None:
-    """Connect and read everything until the server ends."""
-    waiting = selectors.DefaultSelector()
-    request = (
-        "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    for _ in range(clients):
-        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-        connection.sendall(request.encode())
-        connection.setblocking(False)  # noqa: FBT003 # its only parameter
-        waiting.register(connection, selectors.EVENT_READ)
-    buffer = bytearray(1 << 18)
-    while waiting.get_map():
-        for key, _ in waiting.select(30):
-            try:
-                count = key.fileobj.recv_into(buffer)  # type: ignore[union-attr] # a socket
-            except BlockingIOError:
-                continue
-            except OSError:
-                count = 0
-            if not count:
-                waiting.unregister(key.fileobj)
-
-
-def measure(contestant: str, arguments: argparse.Namespace) -> dict[str, float]:
-    """Run one server and its clients, each in a process of its own."""
-    command = [sys.executable, os.path.abspath(__file__)]  # noqa: PTH100 # argv, not a path
-    numbers = ["--clients", arguments.clients, "--events", arguments.events]
-    server = subprocess.Popen(  # noqa: S603 # this very file
-        [*command, "--serve", contestant, *map(str, numbers), "--burst", str(arguments.burst)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdout is not None  # noqa: S101 # it was asked for
-    port = server.stdout.readline().strip()
-    clients = subprocess.Popen(  # noqa: S603 # as above
-        [*command, "--read", port, "--clients", str(arguments.clients)]
-    )
-    try:
-        result = server.stdout.readline()
-        if server.wait(timeout=30) or not result:
-            raise SystemExit(f"the server of {contestant!r} failed with code {server.returncode}")
-        return dict(json.loads(result))
-    finally:
-        for process in (server, clients):
-            process.terminate()
-            process.wait(timeout=10)
-
-
-def main() -> None:
-    """Take the command line, run the rounds, print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "--clients", type=int, default=300, help="sockets on the server (%(default)s)"
-    )
-    parser.add_argument("--events", type=int, default=300, help="broadcasts a round (%(default)s)")
-    parser.add_argument(
-        "--burst", type=int, default=20, help="events published together (%(default)s)"
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (%(default)s)")
-    parser.add_argument("--json", help="write every number to this file")
-    parser.add_argument("--serve", choices=CONTESTANTS, help=argparse.SUPPRESS)
-    parser.add_argument("--read", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.serve:
-        result = asyncio.run(
-            serve(arguments.serve, arguments.clients, arguments.events, arguments.burst)
-        )
-        print(json.dumps(result), flush=True)
+@contextlib.contextmanager
+def node_with_ws(wanted: str) -> Iterator[tuple[Path | None, str]]:
+    """Install `ws` into a temporary folder; give the folder, or None and why not."""
+    if wanted == "no":
+        yield None, "not asked for (--node no)"
         return
-    if arguments.read:
-        read(arguments.read, arguments.clients)
+    if shutil.which("node") is None or (npm := shutil.which("npm")) is None:
+        yield None, "node or npm is not installed"
         return
-    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
-    for number in range(arguments.rounds):
-        for contestant in CONTESTANTS:
-            print(f"round {number + 1} of {arguments.rounds}: {contestant}", file=sys.stderr)
-            rounds[contestant].append(measure(contestant, arguments))
-    print(
-        f"\nµs of CPU for each delivery: {arguments.clients} clients, {EVENT_BYTES} bytes, "
-        f"Python {sys.version.split()[0]}, medians of {arguments.rounds} rounds (min to max)\n"
-    )
-    for kind in ("single", "burst"):
-        title = "one awaited event" if kind == "single" else f"{arguments.burst} events together"
-        base = statistics.median(result[kind] for result in rounds["common"])
-        print(f"{title:<44}{'median':>8}{'min':>8}{'max':>8}   of common")
-        for contestant, (_, _, what) in CONTESTANTS.items():
-            values = [result[kind] for result in rounds[contestant]]
-            middle = statistics.median(values)
-            print(
-                f"  {contestant:<10}{what:<32}{middle:>8.2f}{min(values):>8.2f}{max(values):>8.2f}"
-                f"{middle / base:>11.2f}"
+    with tempfile.TemporaryDirectory(prefix="flock-ws-bench-") as name:
+        folder = Path(name)
+        shutil.copy(Path(__file__).with_name("broadcast.js"), folder)
+        command = [npm, "install", "--no-audit", "--no-fund", "--silent", "--prefix", name, "ws"]
+        print("installing ws with npm into a temporary folder", file=sys.stderr)
+        try:
+            done = subprocess.run(  # noqa: S603 # npm, found above
+                command, cwd=folder, timeout=_NPM_LIMIT, capture_output=True, text=True, check=False
             )
-        print()
+        except subprocess.TimeoutExpired:
+            yield None, f"npm install ws took longer than {_NPM_LIMIT:g} s"
+            return
+        package = folder / "node_modules" / "ws" / "package.json"
+        if done.returncode or not package.exists():
+            yield None, f"npm install ws failed with code {done.returncode}"
+            return
+        version = json.loads(package.read_text())["version"]
+        node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)  # noqa: S607 # found above
+        yield folder, f"ws {version} on Node {node.stdout.strip()}"
+
+
+def measure(
+    name: str, arguments: argparse.Namespace, node: Path | None
+) -> dict[str, dict[str, float]]:
+    """Run one contestant once: single events, then bursts."""
+    order: dict[str, Any] = {"do": "publish", "event_bytes": arguments.event_bytes}
+    with pair(name, clients=arguments.clients, loop=arguments.loop, node=node) as both:
+        both.run(**order, events=20, burst=1)
+        both.run(**order, events=40, burst=20)
+        single = both.run(**order, events=arguments.events, burst=1)
+        burst = both.run(**order, events=arguments.events, burst=arguments.burst)
+        if both.usage()["clients"] != arguments.clients:
+            raise Spoiled(f"{name} has lost a client")
+    return {"single": single, "burst": burst}
+
+
+def spread(rounds: list[dict[str, dict[str, float]]], kind: str, what: str) -> list[float]:
+    """Return the median, the least and the most of all rounds."""
+    values = [one[kind][what] for one in rounds]
+    return [statistics.median(values), min(values), max(values)]
+
+
+def table(results: Results, labels: dict[str, str], arguments: argparse.Namespace) -> str:
+    """Return what was measured, as text."""
+    lines = []
+    for kind, title in headings(arguments).items():
+        common = spread(results["common"], kind, "cpu")[0] if "common" in results else None
+        lines += [
+            f"{title:<48}{'µs of CPU':>10}  {'min to max':<15}{'of common':>10}{'µs of wall':>12}"
+        ]
+        for name, rounds in results.items():
+            cpu, least, most = spread(rounds, kind, "cpu")
+            wall = spread(rounds, kind, "wall")[0]
+            ratio = f"{cpu / common:.3f}" if common else ""
+            between = f"{least:.2f} to {most:.2f}"
+            lines.append(
+                f"  {name:<12}{labels[name]:<34}{cpu:>10.2f}  {between:<15}{ratio:>10}{wall:>12.2f}"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def headings(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return what the two kinds are called."""
+    return {"single": "one awaited event", "burst": f"{arguments.burst} events in one turn"}
+
+
+def picture(
+    results: Results, labels: dict[str, str], arguments: argparse.Namespace, note: str
+) -> str:
+    """Return the SVG."""
+    panels = [
+        (
+            f"{title}, µs of CPU",
+            [
+                (labels[name], *spread(rounds, kind, "cpu"))  # three numbers
+                for name, rounds in results.items()
+            ],
+        )
+        for kind, title in headings(arguments).items()
+    ]
+    return chart(
+        "CPU of the server for one delivery (less is better)",
+        panels,  # type: ignore[arg-type] # a list of three is three numbers
+        note=note,
+        ours=[labels[name] for name in ("fast", "plain") if name in labels],
+        floor=[label for name, label in labels.items() if name.endswith("floor")],
+    )
+
+
+def options() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--clients", type=int, default=300, help="sockets on the server (%(default)s)")
+    add("--events", type=int, default=300, help="broadcasts of each kind a round (%(default)s)")
+    add("--event-bytes", type=int, default=300, help="on the wire (%(default)s)")
+    add("--burst", type=int, default=20, help="events published together (%(default)s)")
+    add("--rounds", type=int, default=5, help="alternating rounds (%(default)s)")
+    add("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="of the Python servers")
+    add("--only", nargs="+", choices=[*CONTESTANTS, NODE], metavar="NAME", help="these alone")
+    add("--node", choices=("auto", "no"), default="auto", help="Node's ws, where npm is there")
+    add("--json", type=Path, metavar="FILE", help="write every number")
+    add("--svg", type=Path, metavar="FILE", help="draw a picture")
+    return parser
+
+
+def main() -> int:
+    """Run the rounds; print the table; write what is asked for."""
+    arguments = options().parse_args()
+    allow_files(arguments.clients + 200)
+    wanted = arguments.only or [*CONTESTANTS, NODE]
+    labels = {name: what for name, (what, _) in CONTESTANTS.items() if name in wanted}
+    missing: dict[str, str] = {}
+    for name, module in NEEDS.items():
+        if name in labels and importlib.util.find_spec(module) is None:
+            missing[labels.pop(name)] = f"{module} is not installed"
+    with node_with_ws(arguments.node if NODE in wanted else "no") as (folder, what):
+        if folder is not None:
+            labels[NODE] = what
+        elif NODE in wanted:
+            missing["Node's ws"] = what
+        results: Results = {name: [] for name in labels}
+        for number in range(arguments.rounds):
+            # Each round begins with another one: what warms up or cools down meets everybody.
+            names = list(labels)
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
+                print(f"round {number + 1} of {arguments.rounds}: {name}", file=sys.stderr)
+                try:
+                    results[name].append(measure(name, arguments, folder))
+                except Spoiled as error:
+                    missing[f"{labels[name]}, round {number + 1}"] = str(error)
+    results = {name: rounds for name, rounds in results.items() if rounds}
+    packages = ("uvicorn", "websockets", "python-socketio", "uvloop")
+    versions = ", ".join(
+        f"{package} {importlib.metadata.version(package)}"
+        for package in packages
+        if importlib.util.find_spec(package.removeprefix("python-")) is not None
+    )
+    machine = (
+        f"{arguments.clients} clients, {arguments.event_bytes} bytes, {arguments.loop}, "
+        f"medians of {arguments.rounds} rounds; Python {platform.python_version()}, "
+        f"{versions}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    )
+    print(f"\nFor each delivery: {machine}\n\n{table(results, labels, arguments)}")
+    for name, why in missing.items():
+        print(f"missing: {name}: {why}")
     if arguments.json:
-        with open(arguments.json, "w") as file:  # noqa: PTH123 # one line
-            json.dump({"arguments": vars(arguments), "rounds": rounds}, file, indent=2)
+        record = {"machine": machine, "labels": labels, "missing": missing, "rounds": results}
+        arguments.json.write_text(json.dumps(record, indent=2) + "\n")
+    if arguments.svg:
+        arguments.svg.parent.mkdir(parents=True, exist_ok=True)
+        arguments.svg.write_text(picture(results, labels, arguments, machine))
+    return 0 if results else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -629,7 +629,7 @@ class TestSecurely:
 
     def test_a_stalled_client_holds_the_server_and_loses_nothing(self, run: Run) -> None:
         serving, trusting = self.contexts()
-        count = 30
+        count = 120  # 12 MB: more than the kernel and the TLS layer can hold between them
         sent: list[int] = []
 
         async def handler(connection: ServerConnection) -> None:
