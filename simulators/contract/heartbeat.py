@@ -304,10 +304,10 @@ async def _waits_its_turn(bench: Bench) -> str:
     bench.start(heartbeat=True)
     pausing = bench.client()
     await bench.join(pausing)
-    await bench.sleep(_interval(bench) - 0.2)
+    await bench.sleep(_interval(bench) - bench.brief(0.2))
     pausing.stall()
     task = bench.broadcast_soon(1)
-    await bench.sleep(0.3)
+    await bench.sleep(bench.brief(0.3))
     waited = pausing.blocked
     pausing.resume()
     await bench.wait(task)
