@@ -1,6 +1,7 @@
 """The structure that docs/architecture.md draws, held."""
 
 import ast
+import functools
 import importlib
 import importlib.util
 import subprocess
@@ -196,8 +197,18 @@ def modules(package: str) -> list[Path]:
     return sorted(Path(spec.submodule_search_locations[0]).rglob("*.py"))
 
 
-def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imported(path: Path) -> tuple[str, ...]:
+    return tuple(imports(path))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -255,7 +266,7 @@ class Names(ast.NodeVisitor):
         self.defined: set[str] = set()
         self.imported: set[str] = set()
         self.declared: set[str] | None = None
-        for node in ast.parse(path.read_text()).body:
+        for node in tree(path).body:
             self.visit(node)
 
     def generic_visit(self, node: ast.AST) -> None:
