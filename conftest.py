@@ -19,3 +19,8 @@ def patience() -> float:
     Generous, and only ever used up by a failure; FLOCK_PATIENCE scales it on slow machines.
     """
     return 15.0 * float(os.environ.get("FLOCK_PATIENCE", "1"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest file: with several workers it must not be the one all wait for."""
+    items.sort(key=lambda item: "loadtests/test_run.py" not in item.nodeid)
