@@ -11,7 +11,8 @@ __all__ = ["LimitOptions", "Limits", "check_seconds"]
 class Limits:
     """The promises of a manager as numbers. Durations are seconds, sizes are bytes on the wire.
 
-    The first three defaults are the original manager's; the others are ours.
+    The defaults of `send_timeout` and `history_limit` are the original manager's; the others are
+    ours.
 
     Attributes:
         send_timeout: a client whose single send takes longer is evicted.

@@ -1,4 +1,8 @@
-"""Everything that this package raises.
+"""The root of everything that this package raises, and the errors that several modules share.
+
+Others are where they are raised: `simulators.faults.BehaviourError`, an `OptionError`;
+`simulators.handshake.ConnectFailed`; `simulators.frames.FrameError`; those of
+`simulators.contract`.
 
 * `SimulatorError`
     * `OptionError`: an argument that cannot be (also a ``ValueError``)

@@ -45,7 +45,9 @@ form: `{"kind": "slow_reader", "bytes_per_second": 1000}`. Those of one client g
 `Behaviour`; every one of these also takes `toxicity`, the fraction of the connections that it hits.
 
 Where a fault exists has three columns: **P** in process, **T** over TCP, **L** in a load test. A
-number stands for the reason, below each table, why it cannot be produced there.
+number stands for the reason, below each table, why it cannot be produced there. In a load test a
+user of one's own returns the behaviour (`loadtests.users.FlockUser`); the built-in users are
+healthy, slow, stalled and dead.
 """
 
 

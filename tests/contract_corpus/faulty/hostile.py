@@ -86,17 +86,3 @@ class SendsFromAThread(SoundManager):
         text = self.encode(event)
         for member in list(self.clients.values()):
             asyncio.run(self.send(member.socket, text))
-
-
-class CannotBeEnded(SoundManager):
-    """`except BaseException` for ever: not even its end as garbage ends it.
-
-    Not in ``__all__``: it hangs whatever runs it in its own process.
-    """
-
-    async def write(self, member: Any) -> None:
-        while True:
-            try:
-                await super().write(member)
-            except BaseException:
-                continue
