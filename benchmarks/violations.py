@@ -9,14 +9,14 @@ import subprocess
 import sys
 from importlib.metadata import version
 
-from simulators.violations import markdown, violate_all
+from simulators.tcp.violations import markdown, violate_all
 
 PAGE = """\
 # What a server answers to a broken protocol
 
 Produced by `python benchmarks/violations.py`, which breaks RFC 6455 in {count} ways against
 `flock-ws serve --protocol plain` (uvicorn {uvicorn}, websockets {websockets}); a test compares the
-answers with this page. For a server of yours: `python -m simulators.violations ws://host/ws`.
+answers with this page. For a server of yours: `python -m simulators.tcp.violations ws://host/ws`.
 
 {table}
 - **closed**: a close frame, with its code; **ended**: a FIN without one; **accepted**: it

@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from simulators.events import Tape, agent_run, agent_runs, numbered_events, with_payloads
     from simulators.factory import ClientFactory
     from simulators.faults import BehaviourError, Fault, Reset, SendDelay, SlowReader, StalledReader
-    from simulators.handshake import ConnectFailed
     from simulators.hardships import Endured, Hardship
-    from simulators.knocks import HandshakeClient
     from simulators.link import Lag
     from simulators.misuses import Misuse, encoded_anew
     from simulators.named import DeadClient, HealthyClient, LookAlike, SlowClient, StalledClient
     from simulators.records import Closed, Received
-    from simulators.relay import Relay
     from simulators.runs import sim_runner, sim_test, simulate
     from simulators.sockets import SocketClient
     from simulators.swarm import Swarm
+    from simulators.tcp.handshake import ConnectFailed
+    from simulators.tcp.knocks import HandshakeClient
+    from simulators.tcp.relay import Relay
     from simulators.trace import Entry, Trace
     from simulators.transport import WireTransport
     from simulators.wire import Wire
@@ -111,14 +111,14 @@ _NAMES = {
     "events": "Tape agent_run agent_runs numbered_events with_payloads",
     "factory": "ClientFactory",
     "faults": "BehaviourError Fault Reset SendDelay SlowReader StalledReader",
-    "handshake": "ConnectFailed",
+    "tcp.handshake": "ConnectFailed",
     "hardships": "Endured Hardship",
-    "knocks": "HandshakeClient",
+    "tcp.knocks": "HandshakeClient",
     "link": "Lag",
     "misuses": "Misuse encoded_anew",
     "named": "DeadClient HealthyClient LookAlike SlowClient StalledClient",
     "records": "Closed Received",
-    "relay": "Relay",
+    "tcp.relay": "Relay",
     "runs": "sim_runner sim_test simulate",
     "sockets": "SocketClient",
     "swarm": "Swarm",

@@ -18,10 +18,10 @@ from typing import Any, Self
 from simulators.behaviours import Behaviour
 from simulators.errors import NotSeen, SimulatorError
 from simulators.faults import PausedProcess
-from simulators.handshake import ConnectFailed
 from simulators.records import Closed
 from simulators.sockets import SocketClient
-from simulators.waiters import Waiters
+from simulators.tcp.handshake import ConnectFailed
+from simulators.tcp.waiters import Waiters
 
 __all__ = ["ChildClient", "main"]
 

@@ -1,7 +1,7 @@
 """The root of everything that this package raises, and the errors that several modules share.
 
 Others are where they are raised: `simulators.faults.BehaviourError`, an `OptionError`;
-`simulators.handshake.ConnectFailed`; `simulators.frames.FrameError`; those of
+`simulators.tcp.handshake.ConnectFailed`; `simulators.tcp.frames.FrameError`; those of
 `simulators.contract`.
 
 * `SimulatorError`

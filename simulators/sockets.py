@@ -19,16 +19,16 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from simulators import faults
-from simulators.actor import Actor
 from simulators.acts import behave
 from simulators.behaviours import Behaviour, require
-from simulators.connection import Gate, SocketFactory, deafen, open_socket, peer_gone
 from simulators.errors import NotSeen, SimulatorError
-from simulators.handshake import ConnectFailed, Target
-from simulators.knocks import FOREIGN_ORIGIN, HandshakeClient, fill_backlog
-from simulators.line import Answer
 from simulators.records import Closed
-from simulators.relay import PATH_FAULTS, Relay
+from simulators.tcp.actor import Actor
+from simulators.tcp.connection import Gate, SocketFactory, deafen, open_socket, peer_gone
+from simulators.tcp.handshake import ConnectFailed, Target
+from simulators.tcp.knocks import FOREIGN_ORIGIN, HandshakeClient, fill_backlog
+from simulators.tcp.line import Answer
+from simulators.tcp.relay import PATH_FAULTS, Relay
 
 __all__ = ["ConnectFailed", "NotSeen", "SocketClient"]
 

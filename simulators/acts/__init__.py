@@ -1,7 +1,7 @@
 """What each fault of a client does on a real socket.
 
 `behave` begins all of a behaviour's faults, once the connection stands. Those of the handshake
-and of the path are not here: `simulators.knocks` and `simulators.relay` do them.
+and of the path are not here: `simulators.tcp.knocks` and `simulators.tcp.relay` do them.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from simulators import faults
-from simulators.actor import Actor
 from simulators.acts import closing, death, inbound, liveness, reading
+from simulators.tcp.actor import Actor
 
 __all__ = ["ACTS", "behave"]
 

@@ -1,6 +1,5 @@
 """Closing badly, or not letting oneself be closed."""
 
-from simulators.actor import Actor
 from simulators.acts.death import at_part
 from simulators.faults import (
     ClosesMidBroadcast,
@@ -9,7 +8,8 @@ from simulators.faults import (
     SendsAfterClose,
     SimultaneousClose,
 )
-from simulators.frames import TEXT, parse_close
+from simulators.tcp.actor import Actor
+from simulators.tcp.frames import TEXT, parse_close
 
 __all__ = [
     "ignores_close",

@@ -3,8 +3,6 @@
 import socket
 from collections.abc import Callable
 
-from simulators.actor import Actor
-from simulators.connection import reset_on_close, unread_bytes
 from simulators.faults import (
     CloseWithUnread,
     Death,
@@ -15,6 +13,8 @@ from simulators.faults import (
     HalfOpen,
     Reset,
 )
+from simulators.tcp.actor import Actor
+from simulators.tcp.connection import reset_on_close, unread_bytes
 
 __all__ = [
     "at_part",

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Callable
 from typing import Final
 
-from simulators.actor import Actor
 from simulators.faults import (
     BadJson,
     DeepJson,
@@ -20,8 +19,9 @@ from simulators.faults import (
     ProtocolViolation,
     WrongType,
 )
-from simulators.frames import BINARY, CONTINUATION, TEXT, encode_frame
-from simulators.violations import RULES
+from simulators.tcp.actor import Actor
+from simulators.tcp.frames import BINARY, CONTINUATION, TEXT, encode_frame
+from simulators.tcp.violations import RULES
 
 __all__ = [
     "bad_json",

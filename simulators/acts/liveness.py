@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from simulators.actor import Actor
 from simulators.faults import (
     LatePong,
     NeverPongs,
@@ -11,7 +10,8 @@ from simulators.faults import (
     UnsolicitedPongs,
     WrongPong,
 )
-from simulators.frames import PING, PONG, encode_frame
+from simulators.tcp.actor import Actor
+from simulators.tcp.frames import PING, PONG, encode_frame
 
 __all__ = [
     "late_pong",

@@ -1,7 +1,7 @@
 """Reading slowly, now and then, or not at all."""
 
-from simulators.actor import Actor
 from simulators.faults import PulsingReader, SlowReader, StalledReader
+from simulators.tcp.actor import Actor
 
 __all__ = ["pulsing", "slow", "stalled"]
 

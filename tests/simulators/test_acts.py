@@ -53,8 +53,8 @@ from simulators.faults import (
     WrongPong,
     WrongType,
 )
-from simulators.relay import PATH_FAULTS
 from simulators.sockets import SocketClient
+from simulators.tcp.relay import PATH_FAULTS
 
 pytestmark = pytest.mark.sockets
 

@@ -619,7 +619,7 @@ class TestReading:
 
 
 class TestSecurely:
-    CERTIFICATE = Path(__file__).with_name("localhost.pem")
+    CERTIFICATE = Path(__file__).parents[1] / "localhost.pem"
 
     def contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         """Give the server's context and that of a client which trusts it."""

@@ -1,6 +1,6 @@
 """What breaks RFC 6455, as bytes, and what a server answers to it.
 
-    python -m simulators.violations ws://127.0.0.1:8000/ws
+    python -m simulators.tcp.violations ws://127.0.0.1:8000/ws
 
 prints a Markdown table. Each violation has a connection of its own, opened properly before.
 """
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from simulators.faults import VIOLATIONS, Violation
-from simulators.frames import (
+from simulators.tcp.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -24,8 +24,8 @@ from simulators.frames import (
     close_payload,
     encode_frame,
 )
-from simulators.handshake import ConnectFailed
-from simulators.line import Answer, Line
+from simulators.tcp.handshake import ConnectFailed
+from simulators.tcp.line import Answer, Line
 
 __all__ = ["RULES", "BrokenRule", "main", "markdown", "violate", "violate_all"]
 
@@ -290,7 +290,9 @@ def markdown(answers: Mapping[Violation, Answer]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table for a URL; 2 when no connection came about."""
-    parser = argparse.ArgumentParser(prog="python -m simulators.violations", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m simulators.tcp.violations", description=__doc__
+    )
     parser.add_argument("url", help="ws:// or wss://")
     parser.add_argument(
         "--limit", type=float, default=5.0, help="seconds to wait for each answer [%(default)s]"

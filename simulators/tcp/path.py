@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, Literal, TypeVar
 
-from simulators.connection import reset_on_close
 from simulators.faults import (
     Bandwidth,
     BlackHole,
@@ -25,7 +24,8 @@ from simulators.faults import (
     SlowClose,
     Timeout,
 )
-from simulators.frames import BINARY, CLOSE, TEXT, FrameReader
+from simulators.tcp.connection import reset_on_close
+from simulators.tcp.frames import BINARY, CLOSE, TEXT, FrameReader
 
 __all__ = ["Path"]
 

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from simulators.behaviours import Behaviour
-from simulators.connection import Gate, reset_on_close
 from simulators.errors import SimulatorError
-from simulators.frames import (
+from simulators.records import Closed, Received
+from simulators.tcp.connection import Gate, reset_on_close
+from simulators.tcp.frames import (
     BINARY,
     CLOSE,
     PING,
@@ -28,8 +29,7 @@ from simulators.frames import (
     encode_frame,
     parse_close,
 )
-from simulators.records import Closed, Received
-from simulators.waiters import Waiters
+from simulators.tcp.waiters import Waiters
 
 __all__ = ["ABNORMAL", "Actor"]
 

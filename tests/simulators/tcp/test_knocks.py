@@ -20,8 +20,8 @@ from simulators.faults import (
     ResetBeforeAccept,
     Slowloris,
 )
-from simulators.knocks import FOREIGN_ORIGIN, HandshakeClient
 from simulators.sockets import ConnectFailed, SocketClient
+from simulators.tcp.knocks import FOREIGN_ORIGIN, HandshakeClient
 
 pytestmark = pytest.mark.sockets
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.frames import (
+from simulators.tcp.frames import (
     BINARY,
     CLOSE,
     PING,

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from simulators.errors import OptionError
 from simulators.faults import SlowReader
-from simulators.frames import FrameReader
+from simulators.tcp.frames import FrameReader
 
 __all__ = [
     "Gate",

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from simulators.faults import VIOLATIONS
-from simulators.frames import FrameError, FrameReader
-from simulators.line import Answer
-from simulators.violations import RULES, main, markdown, violate, violate_all
+from simulators.tcp.frames import FrameError, FrameReader
+from simulators.tcp.line import Answer
+from simulators.tcp.violations import RULES, main, markdown, violate, violate_all
 
 Make = Callable[..., AbstractAsyncContextManager[Any]]
 
-PAGE = Path(__file__).parents[2] / "docs" / "violations.md"
+PAGE = Path(__file__).parents[3] / "docs" / "violations.md"
 
 
 @pytest.fixture(scope="module")

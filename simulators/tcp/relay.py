@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from simulators.connection import open_socket
 from simulators.errors import OptionError, SimulatorError
 from simulators.faults import (
     BlackHole,
@@ -31,8 +30,9 @@ from simulators.faults import (
     PathFault,
     SlowAccept,
 )
-from simulators.handshake import Target
-from simulators.path import Path
+from simulators.tcp.connection import open_socket
+from simulators.tcp.handshake import Target
+from simulators.tcp.path import Path
 
 __all__ = ["PATH_FAULTS", "Relay"]
 

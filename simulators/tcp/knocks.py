@@ -23,8 +23,8 @@ from simulators.faults import (
     ResetBeforeAccept,
     Slowloris,
 )
-from simulators.handshake import ConnectFailed, Target
-from simulators.line import Answer, Line
+from simulators.tcp.handshake import ConnectFailed, Target
+from simulators.tcp.line import Answer, Line
 
 __all__ = ["FOREIGN_ORIGIN", "HandshakeClient", "fill_backlog", "wrong_request"]
 

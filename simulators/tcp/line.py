@@ -13,10 +13,18 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
-from simulators.connection import open_socket, reset_on_close
 from simulators.errors import SimulatorError
-from simulators.frames import CLOSE, PING, PONG, FrameError, FrameReader, encode_frame, parse_close
-from simulators.handshake import ConnectFailed, Target
+from simulators.tcp.connection import open_socket, reset_on_close
+from simulators.tcp.frames import (
+    CLOSE,
+    PING,
+    PONG,
+    FrameError,
+    FrameReader,
+    encode_frame,
+    parse_close,
+)
+from simulators.tcp.handshake import ConnectFailed, Target
 
 __all__ = ["Answer", "Line", "Outcome"]
 

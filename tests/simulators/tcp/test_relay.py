@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from simulators.behaviours import Behaviour
-from simulators.connection import reset_on_close
 from simulators.errors import NotSeen, OptionError, SimulatorError
 from simulators.faults import (
     Bandwidth,
@@ -31,15 +30,16 @@ from simulators.faults import (
     StalledReader,
     Timeout,
 )
-from simulators.relay import Relay
 from simulators.sockets import ConnectFailed, SocketClient
+from simulators.tcp.connection import reset_on_close
+from simulators.tcp.relay import Relay
 
 pytestmark = pytest.mark.sockets
 
 Make = Callable[..., AbstractAsyncContextManager[Any]]
 Wait = Callable[[Callable[[], Any]], Awaitable[None]]
 
-CERTIFICATE = Path(__file__).with_name("localhost.pem")
+CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
 LIMIT = 10.0
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from simulators.behaviours import Behaviour
-from simulators.connection import deafen, loopback_addresses, reset_on_close, unread_bytes
 from simulators.errors import OptionError
 from simulators.faults import Fault, IgnoresClose, NeverPongs, PulsingReader, Reset
 from simulators.sockets import SocketClient
+from simulators.tcp.connection import deafen, loopback_addresses, reset_on_close, unread_bytes
 
 pytestmark = pytest.mark.sockets
 
@@ -23,7 +23,7 @@ Make = Callable[..., AbstractAsyncContextManager[Any]]
 Wait = Callable[[Callable[[], Any]], Awaitable[None]]
 Pair = tuple[socket.socket, socket.socket]
 
-CERTIFICATE = Path(__file__).with_name("localhost.pem")
+CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
 
 
 @pytest.fixture
