@@ -12,7 +12,7 @@ SCENARIO ?= storm
 MANAGER ?=
 DURATION ?=
 
-.PHONY: help test load lint types format test-all bench lock clean
+.PHONY: help test load lint types format docs test-all bench lock clean
 
 help: ## show this list
 	@echo "flock-ws: the verbs"
@@ -47,8 +47,9 @@ format: $(STAMP) ## format the code and mend what can be mended by itself
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
-types: $(STAMP) ## check types (mypy strict)
+types: $(STAMP) ## check types (mypy strict everywhere, pyright strict as our users see us)
 	@$(RUN) -m mypy
+	@$(VENV)/bin/basedpyright --project tests/typing --pythonpath $(RUN)
 
 test-all: ## run the suite on Python 3.11, 3.12 and 3.13 (those that are installed; a missing one is an error)
 	@set -e; for version in 3.11 3.12 3.13; do \
@@ -58,6 +59,10 @@ test-all: ## run the suite on Python 3.11, 3.12 and 3.13 (those that are install
 		echo "==> the suite on Python $$version"; \
 		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version; \
 	done
+
+docs: $(STAMP) ## build the documentation into build/docs, strictly: a warning is an error
+	@$(RUN) -m sphinx --quiet --fail-on-warning --builder html docs build/docs
+	@echo "open build/docs/index.html"
 
 bench: $(STAMP) ## measure the cost of one delivery side by side with the common pattern
 	@$(RUN) benchmarks/fan_out.py $(ARGS)
@@ -71,4 +76,4 @@ lock: ## write constraints.txt anew from pyproject.toml (for maintainers)
 	@rm -rf constraints.lock .venv-lock
 
 clean: ## remove what the verbs made
-	@rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache runs run.json
+	@rm -rf .venv .venv-3.* build .mypy_cache .ruff_cache .pytest_cache runs run.json

@@ -48,7 +48,7 @@ class Check:
         id: ``area.name``; stable.
         level: MUST or SHOULD.
         title: the promise in a few words.
-        defects: the classes of mistakes that break it, as in ``docs/defects.md``.
+        defects: the classes of mistakes that break it, as in ``docs/contract.md``.
         needs: capabilities without which there is nothing to look at, see
             `simulators.contract.adapters.Adapter.can`.
         promise: the field of the profile that makes the promise; when it is None, or says

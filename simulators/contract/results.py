@@ -82,7 +82,7 @@ class Result:
             ``not_offered`` when the manager does not make the promise.
         message: what was seen and what was expected; for ``pass`` what was shown.
         seed: repeats the run.
-        defects: the classes of mistakes that it looks for, as numbered in ``docs/defects.md``.
+        defects: the classes of mistakes that it looks for, as numbered in ``docs/contract.md``.
         why: one sentence: why it matters in production.
         mend: one sentence: how to mend it.
         tier: in virtual time, or over real sockets.
