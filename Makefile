@@ -12,7 +12,7 @@ SCENARIO ?= storm
 MANAGER ?=
 DURATION ?=
 
-.PHONY: help test load lint types format docs test-all bench lock clean
+.PHONY: help test load lint types format docs test-all test-wheel bench lock clean
 
 help: ## show this list
 	@echo "flock-ws: the verbs"
@@ -63,6 +63,9 @@ test-all: ## run the suite on Python 3.11, 3.12 and 3.13 (those that are install
 docs: $(STAMP) ## build the documentation into build/docs, strictly: a warning is an error
 	@$(RUN) -m sphinx --quiet --fail-on-warning --builder html docs build/docs
 	@echo "open build/docs/index.html"
+
+test-wheel: $(STAMP) ## build the wheel, and test it and each extra where this tree is out of reach
+	@VENV=$(VENV) WORKERS=$(WORKERS) .ci/wheel $(ARGS)
 
 bench: $(STAMP) ## measure the cost of one delivery side by side with the common pattern
 	@$(RUN) benchmarks/fan_out.py $(ARGS)

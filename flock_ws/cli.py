@@ -6,6 +6,7 @@ Each command lives in the package that owns it and is imported when it is called
 """
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import sys
@@ -17,7 +18,7 @@ from typing import NamedTuple
 
 from flock_ws.errors import FlockError
 
-__all__ = ["COMMANDS", "Command", "main"]
+__all__ = ["COMMANDS", "Command", "main", "whole_parser"]
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -54,6 +55,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "load": Command(
         "loadtests.command", "run healthy, slow, stalled and dead clients against a server", "load"
+    ),
+    "completion": Command(
+        "flock_ws.completion", "write what your shell needs to complete options", "completion"
     ),
 }
 
@@ -122,6 +126,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"flock-ws {_version()}")
     _add_traceback(parser)
+    return parser
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """Return one parser with every command, for tools that read a parser.
+
+    `main` does not use it: it would import everything. Of a command whose extra is not installed
+    it knows the name only.
+    """
+    parser = argparse.ArgumentParser(prog="flock-ws", allow_abbrev=False)
+    _add_traceback(parser)
+    commands = parser.add_subparsers()
+    for name, entry in COMMANDS.items():
+        command = commands.add_parser(name, help=entry.help, allow_abbrev=False)
+        with contextlib.suppress(ImportError):
+            importlib.import_module(entry.module).add_arguments(command)
     return parser
 
 
