@@ -12,7 +12,7 @@ SCENARIO ?= storm
 MANAGER ?=
 DURATION ?=
 
-.PHONY: help test load lint types format docs test-all test-wheel bench lock clean
+.PHONY: help test load lint types format docs test-all test-wheel bench picture schema lock clean
 
 help: ## show this list
 	@echo "flock-ws: the verbs"
@@ -69,6 +69,12 @@ test-wheel: $(STAMP) ## build the wheel, and test it and each extra where this t
 
 bench: $(STAMP) ## measure the cost of one delivery side by side with the common pattern
 	@$(RUN) benchmarks/fan_out.py $(ARGS)
+
+picture: $(STAMP) ## run the storm and photograph its report for the README (needs chromium)
+	@$(RUN) benchmarks/report_picture.py $(ARGS)
+
+schema: $(STAMP) ## write the JSON Schema of run.json anew, after a change of the record
+	@$(RUN) -m loadtests.report.documents > run.schema.json && mv run.schema.json loadtests/report/
 
 lock: ## write constraints.txt anew from pyproject.toml (for maintainers)
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv

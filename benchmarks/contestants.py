@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import operator
 import os
+import random
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from flock_ws.direct import text_frame
 from flock_ws.events import StreamingOutputEvent
 from flock_ws.uvicorn_protocol import FlockWebSocketProtocol
 
-__all__ = ["CONTESTANTS", "Application", "Contestant", "Note", "Sent", "event"]
+__all__ = ["COMPRESSING", "CONTESTANTS", "Application", "Contestant", "Note", "Sent", "event"]
 
 _SMALLEST = 300
 
@@ -46,10 +47,11 @@ class Note(BaseModel):
 Sent = StreamingOutputEvent | Note
 
 
-def event(number: int, event_bytes: int, *, due: float | None = None) -> Sent:
+def event(number: int, event_bytes: int, *, due: float | None = None, words: bool = False) -> Sent:
     """Return an event of so many bytes on the wire, with a stamp of when it is due: by default now.
 
-    Below 300 bytes it is a `Note`, which has at least 48.
+    Below 300 bytes it is a `Note`, which has at least 48. With `words` the rest of it is not one
+    letter but words drawn from 400, which compress about as prose does.
     """
     content = STAMP.decode() + f"{int((due or time.monotonic()) * 1e6):016}"
     made: Sent = Note(content=content)
@@ -62,8 +64,16 @@ def event(number: int, event_bytes: int, *, due: float | None = None) -> Sent:
             content=content,
             sequence=number,
         )
-    filler = "x" * max(0, event_bytes - len(made.model_dump_json()))
+    room = max(0, event_bytes - len(made.model_dump_json()))
+    filler = _words(number, room) if words else "x" * room
     return made.model_copy(update={"content": content + filler})
+
+
+def _words(seed: int, size: int) -> str:
+    letters = random.Random(0)  # no secret
+    words = ["".join(letters.choices("etaoinshrdlu", k=letters.randint(2, 9))) for _ in range(400)]
+    chosen = random.Random(seed).choices(words, k=size // 3 + 1)  # no secret
+    return " ".join(chosen)[:size]
 
 
 class Contestant(Protocol):
@@ -83,9 +93,12 @@ class Contestant(Protocol):
 class Application:
     """A manager behind FastAPI on uvicorn: `manager` and `protocol` tell which."""
 
-    def __init__(self, manager: Any, protocol: Any = "websockets-sansio") -> None:
+    def __init__(
+        self, manager: Any, protocol: Any = "websockets-sansio", *, compression: bool = False
+    ) -> None:
         self.manager = manager
         self._protocol = protocol
+        self._compression = compression
         self.server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -115,7 +128,7 @@ class Application:
             ws=self._protocol,
             lifespan="off",
             log_level="error",
-            ws_per_message_deflate=False,
+            ws_per_message_deflate=self._compression,
             ws_ping_interval=None,
         )
         self.server = uvicorn.Server(config)
@@ -305,3 +318,17 @@ CONTESTANTS: dict[str, tuple[str, Any]] = {
     "send floor": ("encoded once, socket.send in C", SendFloor),
 }
 """What each is, and how it is made; the reference takes `Limits` fields."""
+
+COMPRESSING: dict[str, tuple[str, Any]] = {
+    "fast deflate": (
+        "flock_ws, compressed once for all",
+        lambda **limits: Application(
+            WebSocketManager(**limits), FlockWebSocketProtocol, compression=True
+        ),
+    ),
+    "plain deflate": (
+        "flock_ws on plain uvicorn, which compresses for each",
+        lambda **limits: Application(WebSocketManager(**limits), compression=True),
+    ),
+}
+"""The same with permessage-deflate; see `benchmarks/compression.py`."""

@@ -110,6 +110,29 @@ def _cell(both: Pair, extent: Extent, *, size_bytes: int, burst: int, skipped: l
     return f"{statistics.median(seen):.2f}"
 
 
+def breathing(extent: Extent, skipped: list[str]) -> Iterator[str]:
+    """Measure how long a fan-out keeps the loop from everything else."""
+    count = extent.idle
+    yield f"\n## The longest stretch in a fan-out to {count} clients\n"
+    yield "A timer of 1 ms beside awaited events of 300 B: the most CPU time between two of its"
+    yield "turns, and the latest it came, both in ms. Medians, and the worst.\n"
+    yield "| way | CPU | worst | late | worst |"
+    yield "|---|---|---|---|---|"
+    if (why := allowed(count)) is not None:
+        skipped.append(why)
+        return
+    for way in WAYS:
+        with pair(way, clients=count, limits=_PATIENT) as both:
+            both.run(do="publish", events=2, event_bytes=300, burst=1)
+            order: dict[str, Any] = {"do": "breathe", "events": 3, "event_bytes": 300}
+            rows = [both.run(**order) for _ in range(5)]
+        cells = []
+        for key in ("stretch", "late"):
+            values = [row[key] * 1e3 for row in rows]
+            cells += [f"{statistics.median(values):.1f}", f"{max(values):.1f}"]
+        yield f"| {way} | {' | '.join(cells)} |"
+
+
 def beside_stalled_clients(extent: Extent, skipped: list[str]) -> Iterator[str]:
     """Measure what the healthy ones notice of those who do not read."""
     rate, crowd = 100, extent.crowd
@@ -214,6 +237,7 @@ def main() -> None:
     )
     sections = {
         "cost": cost_of_a_delivery,
+        "breathing": breathing,
         "stalled": beside_stalled_clients,
         "memory": memory,
     }

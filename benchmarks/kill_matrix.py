@@ -25,7 +25,8 @@ _TESTS = Path(__file__).resolve().parent.parent / "tests"
 PAGE = """\
 # Which check kills which fault
 
-Produced by `python benchmarks/kill_matrix.py`: all {checks} checks on {faults} faulty managers of
+Produced by `python benchmarks/kill_matrix.py`: all {checks} checks, {sockets} of them on real
+sockets, on {faults} faulty managers of
 `tests/contract_corpus/faulty`, {designs} designs of the field, and {correct} correct managers of
 different design. A test runs the checks in bold, which are meant for the fault, with every build.
 
@@ -102,7 +103,12 @@ def examine(manager: tuple[str, str, str]) -> Row:
     folder, module, name = manager
     catalogue = _catalogue()
     kind = getattr(importlib.import_module(module), name)
-    report: Report = check_manager(kind, profile=catalogue.profile_of(kind))
+    report: Report = check_manager(
+        kind,
+        profile=catalogue.profile_of(kind),
+        sockets=True,
+        protocol=catalogue.protocol_of(kind),
+    )
     print(f"{report.elapsed:6.1f} s  {module}:{name}", file=sys.stderr)
 
     def of(verdict: str) -> tuple[str, ...]:
@@ -135,6 +141,7 @@ def page(rows: list[Row]) -> str:
 
     return PAGE.format(
         checks=len(CHECKS),
+        sockets=sum(check.tier == "sockets" for check in CHECKS.values()),
         faults=len(faulty),
         designs=sum(row.folder == "designs" for row in others),
         correct=len(correct),

@@ -60,6 +60,7 @@ class Pair:
         clients: how many read.
         stalled: how many more do not.
         socketio: whether they speak Socket.IO.
+        deflate: whether they offer compression.
         cwd: where the server's command is run.
     """
 
@@ -70,6 +71,7 @@ class Pair:
         clients: int,
         stalled: int = 0,
         socketio: bool = False,
+        deflate: bool = False,
         cwd: Path | None = None,
     ) -> None:
         self.clients = clients
@@ -83,6 +85,7 @@ class Pair:
                 [
                     *(sys.executable, str(_HERE / "readers.py"), *map(str, options)),
                     *(["--socketio"] if socketio else []),
+                    *(["--deflate"] if deflate else []),
                 ]
             )
             self._wait_joined(clients + stalled)
@@ -115,6 +118,25 @@ class Pair:
         """Return what the server has used so far, and who is there."""
         return self._server.ask('{"do": "usage"}')
 
+    def published(self, **order: Any) -> tuple[float, float]:
+        """Let the server publish, each event awaited, without looking into what the readers get.
+
+        Returns:
+            For each delivery: µs of CPU of the server process until the last event was accepted
+            for the last client, and bytes that the readers got.
+        """
+        assert self._readers is not None  # noqa: S101 # made with it
+        before = self._readers.ask("report")["bytes"]
+        answer = self._server.ask(json.dumps({"do": "publish", "burst": 1, **order}))
+        seen, known = self._readers.ask("report")["bytes"], -1
+        while seen != known:  # until nothing more comes
+            time.sleep(0.2)
+            known, seen = seen, self._readers.ask("report")["bytes"]
+        deliveries = order["events"] * self.clients
+        return (answer["cpu_after"] - answer["cpu"]) / deliveries * 1e6, (
+            seen - before
+        ) / deliveries
+
     def lateness(self) -> dict[str, float]:
         """Return how late the events came at the readers, in quantiles of seconds."""
         assert self._readers is not None  # noqa: S101 # made with it
@@ -125,7 +147,8 @@ class Pair:
 
         Returns:
             `cpu` and `wall`, µs for each delivery: of the server process until the last reader had
-            the last event, and from the first publication until then.
+            the last event, and from the first publication until then; and what the server told
+            beside that.
 
         Raises:
             Spoiled: a reader missed something, or it took longer than `limit` seconds.
@@ -134,6 +157,7 @@ class Pair:
         before = self._readers.ask("report")["received"]
         self._readers.ask("forget")
         began = self._server.ask(json.dumps(order))
+        told = {key: began[key] for key in ("late", "stretch") if key in began}
         expected = order["events"] * self.clients
         deadline = time.monotonic() + limit
         while (seen := self._readers.ask("report"))["received"] - before < expected:
@@ -143,7 +167,7 @@ class Pair:
             time.sleep(0.01)
         used = self.usage()["cpu"] - began["cpu"]
         wall = seen["last"] - began["began"]
-        return {"cpu": used / expected * 1e6, "wall": wall / expected * 1e6}
+        return {"cpu": used / expected * 1e6, "wall": wall / expected * 1e6, **told}
 
 
 @contextlib.contextmanager
@@ -174,6 +198,11 @@ def pair(
         for name, value in options.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
     with Pair(
-        command, clients=clients, stalled=stalled, socketio=contestant == "socketio", cwd=node
+        command,
+        clients=clients,
+        stalled=stalled,
+        socketio=contestant == "socketio",
+        deflate=contestant.endswith("deflate"),
+        cwd=node,
     ) as both:
         yield both

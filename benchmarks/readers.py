@@ -5,7 +5,7 @@ protocol pings by which the manager asks for acknowledgements. Some may stall: a
 nothing takes a byte from their sockets. Commands come on standard input, one a line, and each is
 answered by a line of JSON.
 
-    report    deliveries so far, and the system's monotonic time of the last one
+    report    deliveries so far, all bytes, and the system's monotonic time of the last delivery
     lateness  quantiles of the seconds from an event's stamp to its arrival
     forget    start counting the lateness anew
 """
@@ -34,8 +34,10 @@ _SMALL_RECEIVE_BUFFER = 4_096
 
 REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
 )
+DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+"""What a browser offers. The events are then not seen in what comes; the bytes are counted."""
 SOCKETIO_PATH = "/socket.io/?EIO=4&transport=websocket"
 _SOCKETIO_CONNECT = b"\x81\x82\0\0\0\0" + b"40"
 
@@ -49,12 +51,20 @@ class Readers:
         stalled: how many more connect and never read.
         path: of the upgrade.
         after: sent once the upgrade was answered.
+        offer: further header lines of the upgrade.
     """
 
     def __init__(
-        self, port: int, *, clients: int, stalled: int, path: str = "/ws", after: bytes = b""
+        self,
+        port: int,
+        *,
+        clients: int,
+        stalled: int,
+        path: str = "/ws",
+        after: bytes = b"",
+        offer: str = "",
     ) -> None:
-        self._request = REQUEST.format(path=path).encode()
+        self._request = REQUEST.format(path=path, offer=offer).encode()
         self._after = after
         self._waiting = selectors.DefaultSelector()
         self._tails: dict[int, bytes] = {}
@@ -65,6 +75,7 @@ class Readers:
             self._waiting.register(connection, selectors.EVENT_READ, connection)
         self._waiting.register(sys.stdin, selectors.EVENT_READ, None)
         self._received = 0
+        self._bytes = 0
         self._last = 0.0
         self._late: list[int] = []
 
@@ -110,6 +121,7 @@ class Readers:
     def _take(self, connection: socket.socket, buffer: bytearray, count: int) -> None:
         descriptor = connection.fileno()
         end = _OVERLAP + count
+        self._bytes += count
         buffer[:_OVERLAP] = self._tails[descriptor]
         stamps = STAMPED.findall(buffer, 0, end)
         if stamps:
@@ -130,7 +142,8 @@ class Readers:
             self._late.clear()
             print("{}", flush=True)
         elif command == "report":
-            print(json.dumps({"received": self._received, "last": self._last}), flush=True)
+            report = {"received": self._received, "bytes": self._bytes, "last": self._last}
+            print(json.dumps(report), flush=True)
         elif command == "lateness":
             print(json.dumps(self._lateness()), flush=True)
         return bool(command)
@@ -169,11 +182,17 @@ def main() -> None:
     parser.add_argument("--clients", type=int, required=True)
     parser.add_argument("--stalled", type=int, default=0)
     parser.add_argument("--socketio", action="store_true", help="speak Socket.IO")
+    parser.add_argument("--deflate", action="store_true", help="offer compression")
     options = parser.parse_args()
     allow_files(options.clients + options.stalled + 100)
     path, after = (SOCKETIO_PATH, _SOCKETIO_CONNECT) if options.socketio else ("/ws", b"")
     Readers(
-        options.port, clients=options.clients, stalled=options.stalled, path=path, after=after
+        options.port,
+        clients=options.clients,
+        stalled=options.stalled,
+        path=path,
+        after=after,
+        offer=DEFLATE if options.deflate else "",
     ).run()
 
 

@@ -1,33 +1,57 @@
-"""What it costs to receive and check a message with `simulators.sockets.SocketClient`.
+"""What it costs to receive and check a pushed message: locust with our users, and other clients.
 
-A server process writes encoded frames to every connection; a client process parses each as JSON
-and checks its sequence. Each row is a pair of processes of its own, and the number is the client
-process's CPU time. At a rate, single messages are spread over all connections, so that nearly each
-costs its own wake-up and system call: the worst case. 'flood' writes as fast as it can. Numbers
-below the machine's full load flatter nobody: a mostly idle processor is cold and slow.
+One server process writes the same event to all connections, as a broadcast does, spread over the
+interval, so that nearly each message costs a wake-up of its own. The clients, a process or a tree
+of them, are measured from outside: their CPU time between two moments, over the messages that the
+server wrote meanwhile. Each of them parses JSON, checks that no sequence number is missing, and
+keeps the latency in a histogram. Our users parse a payload once and find it again by its bytes for
+all other clients; the check of the sequence is each client's own. What the others offer for that
+does not exist, so they parse each time; `checks` shows what that makes for us.
 
-    python benchmarks/receive.py --connections 100 --duration 3
+The latency that a row shows spans the interval too: connections over rate.
+
+A row is `behind` when its clients did not take all that was written: it has no processor left.
+Clients that are not installed are named. Ratios below 1.3 are noise.
+
+    python benchmarks/receive.py --connections 200 --rate 10000 --duration 5
+    python benchmarks/receive.py --only ours --rate 45000
+    python benchmarks/receive.py --only ours --connections 2000 --rate 20000
+
+`ws` of node is found by NODE_PATH, k6 in PATH.
 """
 
 import argparse
 import asyncio
 import base64
+import contextlib
 import hashlib
+import importlib.util
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from simulators.sockets import SocketClient
+import psutil
+import uvloop
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-BATCH = 20
+HERE = Path(__file__).resolve().parent
+SLICES = 10
+RAMP = 30.0
+KEPT_UP = 0.97
 
 
 def frame(sequence: int, size_bytes: int) -> bytes:
-    """Encode one message of about `size_bytes` as a server's frame."""
-    event = {"sequence": sequence, "agent_name": "load", "output_type": "llm_token", "content": ""}
+    """Encode one event of about `size_bytes`, sent now, as a server's frame."""
+    stamp = datetime.now(UTC).isoformat()
+    event = {"run_id": "bench", "sequence": sequence, "timestamp": stamp, "content": ""}
     event["content"] = "x" * max(0, size_bytes - len(json.dumps(event)))
     payload = json.dumps(event).encode()
     return b"\x81\x7e" + len(payload).to_bytes(2, "big") + payload
@@ -36,13 +60,9 @@ def frame(sequence: int, size_bytes: int) -> bytes:
 class Server(asyncio.Protocol):
     """Upgrades each connection and adds it to those that are written to."""
 
-    pool: set[asyncio.Transport]
-
-    def __init__(self, pool: set[asyncio.Transport]) -> None:
+    def __init__(self, pool: dict[asyncio.Transport, None]) -> None:
         self.pool = pool
         self.head = b""
-        self.writable = asyncio.Event()
-        self.writable.set()
 
     def connection_made(self, transport: Any) -> None:
         """Keep the transport."""
@@ -50,157 +70,197 @@ class Server(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer the request; what comes later is of no interest."""
-        self.head += data
-        if self.transport in self.pool or b"\r\n\r\n" not in self.head:
+        if self.transport in self.pool:
             return
-        key = self.head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
-        accept = base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest())
+        self.head += data
+        if b"\r\n\r\n" not in self.head:
+            return
+        key = self.head.lower().partition(b"sec-websocket-key:")[1:]
+        start = self.head.lower().index(key[0]) + len(key[0])
+        nonce = self.head[start:].partition(b"\r\n")[0].strip()
+        accept = base64.b64encode(hashlib.sha1(nonce + GUID, usedforsecurity=False).digest())
         self.transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
             b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
         )
-        self.pool.add(self.transport)
+        self.pool[self.transport] = None
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Write to it no more."""
-        self.pool.discard(self.transport)
+        self.pool.pop(self.transport, None)
 
 
-async def serve(options: argparse.Namespace) -> None:
-    """Write to all connections until the last has gone."""
+async def serve(rate: float, size_bytes: int) -> None:
+    """Write to all connections, once told to begin, and answer each line on stdin with counts."""
     loop = asyncio.get_running_loop()
-    pool: set[asyncio.Transport] = set()
+    pool: dict[asyncio.Transport, None] = {}
     server = await loop.create_server(lambda: Server(pool), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
-    limit = loop.time() + options.duration + 20
-    while len(pool) < options.connections and loop.time() < limit:  # noqa: ASYNC110 - as simple as it gets
-        await asyncio.sleep(0.01)
-    sequence, started = 0, time.perf_counter()
-    while pool and loop.time() < limit:
-        members = list(pool)
-        if not options.rate:
-            burst = b"".join(
-                frame(number, options.size_bytes) for number in range(sequence, sequence + BATCH)
-            )
-            sequence += BATCH
-            for transport in members:
-                if not transport.is_closing():
-                    transport.write(burst)
-            while any(transport.get_write_buffer_size() > 1 << 16 for transport in pool):  # noqa: ASYNC110 - no event tells
-                await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            continue
-        burst = frame(sequence, options.size_bytes)
-        sequence += 1
-        # Spread over the interval, in ten parts, as a client's connections are served in turn.
-        for part in range(10):
-            for transport in members[part::10]:
-                if not transport.is_closing():
-                    transport.write(burst)
-            due = started + (sequence + part / 10) * options.connections / options.rate
-            await asyncio.sleep(max(0, due - time.perf_counter()))
-    server.close()
+    lines = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    written = 0
+    begin = asyncio.Event()
+
+    async def write() -> None:
+        nonlocal written
+        await begin.wait()
+        sequence, started = 0, time.perf_counter()
+        interval = max(1, len(pool)) / rate
+        while True:
+            event = frame(sequence, size_bytes)
+            members = list(pool)
+            # Spread over the interval, as a client's connections are served in turn.
+            for part in range(SLICES):
+                for transport in members[part::SLICES]:
+                    if not transport.is_closing():
+                        transport.write(event)
+                        written += 1
+                due = started + (sequence + (part + 1) / SLICES) * interval
+                await asyncio.sleep(max(0, due - time.perf_counter()))
+            sequence += 1
+
+    writing = loop.create_task(write())
+    while line := await lines.readline():
+        if line.strip() == b"begin":
+            begin.set()
+        print(json.dumps([len(pool), written]), flush=True)
+    writing.cancel()
 
 
-async def receive(options: argparse.Namespace) -> None:
-    """Connect, take and check for `duration` seconds, and print what it cost as JSON."""
-    expected: dict[SocketClient, int] = {}
-    wrong = 0
+def contestants(connections: int) -> dict[str, list[str] | None]:
+    """Return the command of each client, None for one that is not installed."""
 
-    def check(client: SocketClient, payload: bytes) -> None:
-        nonlocal wrong
-        sequence = json.loads(payload)["sequence"]
-        wrong += sequence != expected.setdefault(client, sequence)
-        expected[client] = sequence + 1
+    def script(kind: str, *modules: str) -> list[str] | None:
+        there = all(importlib.util.find_spec(name) is not None for name in modules)
+        return [sys.executable, str(HERE / "receivers.py"), kind] if there else None
 
-    url = f"ws://127.0.0.1:{options.port}/"
-    clients = [SocketClient(url, on_message=check, keep=False) for _ in range(options.connections)]
-    await asyncio.gather(*(client.connect() for client in clients))
-    await asyncio.sleep(0.3)
-    before = sum(client.received_messages for client in clients)
-    cpu, wall = time.process_time(), time.perf_counter()
-    await asyncio.sleep(options.duration)
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    taken = sum(client.received_messages for client in clients) - before
-    for client in clients:
-        client.die()
-    print(json.dumps({"taken": taken, "cpu": cpu, "wall": wall, "wrong": wrong}))
-
-
-def run(main: Any, loop: str) -> None:
-    """Run on the named loop."""
-    if loop == "uvloop":
-        import uvloop  # noqa: PLC0415 - it may be missing, and is then not asked for
-
-        uvloop.run(main)
-    else:
-        asyncio.run(main)
+    users = str(HERE / "receive_users.py")
+    ours = [sys.executable, "-m", "locust", "--headless", "--only-summary", "--locustfile", users]
+    ours += ["--users", str(connections), "--spawn-rate", str(connections)]
+    node, k6 = shutil.which("node"), shutil.which("k6")
+    has_ws = (
+        node is not None
+        and not subprocess.run(  # noqa: S603 - node itself
+            [node, "-e", "require('ws')"], check=False, capture_output=True
+        ).returncode
+    )
+    k6_run = [str(k6), "run", "--quiet", "--no-usage-report", str(HERE / "receive_k6.js")]
+    return {
+        "ours: locust, our users": ours,
+        "ours, parsing each": ours,
+        "SocketClient on uvloop, no locust": script("sockets"),
+        "picows on uvloop": script("picows", "picows"),
+        "aiohttp on uvloop": script("aiohttp", "aiohttp"),
+        "websockets on uvloop": script("websockets", "websockets"),
+        "websocket-client under gevent": script("gevent", "websocket", "gevent"),
+        "node ws": [str(node), str(HERE / "receive.js")] if has_ws else None,
+        "k6": k6_run if k6 else None,
+    }
 
 
-def measure(options: argparse.Namespace, *, rate: float, loop: str) -> None:
-    """Run one pair of processes and print its row."""
-    shared = [
-        *("--connections", str(options.connections), "--duration", str(options.duration)),
-        *("--rate", str(rate), "--size-bytes", str(options.size_bytes)),
-    ]
-    this = [sys.executable, __file__]
-    server = subprocess.Popen(  # noqa: S603 - this very file
-        [*this, "--role", "serve", "--loop", "uvloop", *shared], stdout=subprocess.PIPE, text=True
+def cpu_of(process: psutil.Process) -> float:
+    """Return the CPU seconds of a process and all below it."""
+    total = 0.0
+    for one in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = one.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def measure(
+    name: str, command: list[str], options: argparse.Namespace
+) -> tuple[float, float, str] | str:
+    """Run one server and its clients; return CPU seconds per million, messages/s and a remark."""
+    serving = [sys.executable, __file__, "--role", "serve"]
+    serving += ["--rate", str(options.rate), "--size-bytes", str(options.size_bytes)]
+    pipes: Mapping[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    server = subprocess.Popen(serving, **pipes)  # noqa: S603 - this very file
+    assert server.stdin  # noqa: S101 - they were asked for
+    assert server.stdout  # noqa: S101 - the same
+
+    def ask(word: str) -> list[int]:
+        server.stdin.write(f"{word}\n")  # type: ignore[union-attr]  # asserted above
+        server.stdin.flush()  # type: ignore[union-attr]  # the same
+        return list(json.loads(server.stdout.readline()))  # type: ignore[union-attr]  # the same
+
+    port = server.stdout.readline().strip()
+    environment = os.environ | {
+        "BENCH_URL": f"ws://127.0.0.1:{port}/",
+        "BENCH_CONNECTIONS": str(options.connections),
+        "BENCH_SECONDS": str(options.duration + RAMP),
+        "BENCH_PARSE_EACH": "1" if name == "ours, parsing each" else "",
+    }
+    clients = subprocess.Popen(  # noqa: S603 - the clients that are compared
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        port = server.stdout.readline().strip() if server.stdout else ""
-        client = subprocess.run(  # noqa: S603 - this very file
-            [*this, "--role", "receive", "--loop", loop, "--port", port, *shared],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            timeout=options.duration + 30,
-        )
+        deadline = time.monotonic() + RAMP
+        while ask("count")[0] < options.connections:
+            if time.monotonic() > deadline or clients.poll() is not None:
+                clients.kill()
+                last = (clients.communicate()[0].strip().splitlines() or [""])[-1]
+                return f"only {ask('count')[0]} connected: {last}"
+            time.sleep(0.1)
+        watched = psutil.Process(clients.pid)
+        cpu, began = cpu_of(watched), time.monotonic()
+        ask("begin")
+        time.sleep(options.duration)
+        cpu, (there, written) = cpu_of(watched) - cpu, ask("count")
+        took = time.monotonic() - began
+        clients.send_signal(signal.SIGTERM)
+        said, _ = clients.communicate(timeout=60)
     finally:
-        server.kill()
-        server.wait()
-    seen = json.loads(client.stdout)
-    per_million = seen["cpu"] / max(seen["taken"], 1) * 1e6
-    load = f"{rate:,.0f}/s" if rate else "flood"
-    print(
-        f"{load:9} {loop:8} {seen['taken'] / seen['wall']:12,.0f} {per_million:18.1f} "
-        f"{1e6 / per_million:18,.0f} {seen['wrong']:13}",
-        flush=True,
-    )
+        for process in (clients, server):
+            process.kill()
+            process.wait()
+    told = next((line for line in said.splitlines() if line.startswith("checked ")), "checked 0")
+    # What came after the last look at the clock was not paid for.
+    taken = min(int(told.split()[1].strip(",").replace(",", "")), written)
+    remark = told
+    if taken < KEPT_UP * written or there < options.connections:
+        remark = f"behind, {there} connected; {told}"
+    return cpu / max(taken, 1) * 1e6, written / took, remark
 
 
 def main() -> None:
-    """Measure each loop under each kind of load."""
+    """Measure each client and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--connections", type=int, default=100)
-    parser.add_argument("--duration", type=float, default=3.0, help="seconds for each row")
-    parser.add_argument(
-        "--rate",
-        type=float,
-        nargs="*",
-        default=[10_000.0, 60_000.0, 0.0],
-        help="messages/s over all connections, one row each; 0 is a flood",
-    )
+    parser.add_argument("--connections", type=int, default=200)
+    parser.add_argument("--rate", type=float, default=10_000.0, help="messages/s over all of them")
+    parser.add_argument("--duration", type=float, default=5.0, help="seconds measured for each row")
     parser.add_argument("--size-bytes", type=int, default=298, help="of one message")
-    parser.add_argument("--loop", choices=("asyncio", "uvloop"), help="one loop only")
-    parser.add_argument(
-        "--role", choices=("all", "serve", "receive"), default="all", help=argparse.SUPPRESS
-    )
-    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--only", metavar="TEXT", help="only the rows that have it in their name")
+    parser.add_argument("--role", choices=("all", "serve"), default="all", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role == "serve":
-        options.rate = options.rate[0]
-        run(serve(options), options.loop)
-    elif options.role == "receive":
-        run(receive(options), options.loop)
-    else:
-        print(f"{options.connections} connections, {options.size_bytes} bytes, JSON + sequence")
-        print("load      loop       messages/s  CPU s per million  messages/s/core  out of order")
-        for rate in options.rate:
-            for loop in (options.loop,) if options.loop else ("asyncio", "uvloop"):
-                measure(options, rate=rate, loop=loop)
+        uvloop.run(serve(options.rate, options.size_bytes))
+        return
+    print(
+        f"{options.connections} connections, {options.rate:,.0f} messages/s of"
+        f" {options.size_bytes} bytes, {options.duration:g} s for each row"
+    )
+    print(f"{'client':36} {'CPU s/million':>13} {'of ours':>8} {'written/s':>10} {'per core':>9}")
+    ours = None
+    missing = []
+    for name, command in contestants(options.connections).items():
+        if options.only and options.only not in name:
+            continue
+        if command is None:
+            missing.append(name)
+            continue
+        seen = measure(name, command, options)
+        if isinstance(seen, str):
+            print(f"{name:36} {seen}", flush=True)
+            continue
+        cost, rate, remark = seen
+        ours = ours or cost
+        numbers = f"{cost:13.1f} {cost / ours:7.2f}x {rate:10,.0f} {1e6 / cost:9,.0f}"
+        print(f"{name:36} {numbers}  {remark}", flush=True)
+    if missing:
+        print(f"not installed: {', '.join(missing)}")
 
 
 if __name__ == "__main__":

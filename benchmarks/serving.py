@@ -4,6 +4,7 @@ Each command is a line of JSON, and so is its answer. `benchmarks/broadcast.js` 
 
     {"do": "publish", "events": 300, "event_bytes": 300, "burst": 1}
     {"do": "pace", "events": 300, "event_bytes": 300, "rate": 100}
+    {"do": "breathe", "events": 5, "event_bytes": 300}
     {"do": "usage"}
 """
 
@@ -18,11 +19,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from contestants import CONTESTANTS, Application, Contestant, event
+from contestants import COMPRESSING, CONTESTANTS, Application, Contestant, Sent, event
 from readers import allow_files
 
 from flock_ws import WebSocketManager
 from flock_ws.server import listening_socket
+
+_TICK = 0.001
 
 _sending: set[asyncio.Task[None]] = set()
 
@@ -38,11 +41,42 @@ def memory_bytes() -> int:
 async def publish(contestant: Contestant, order: dict[str, Any]) -> dict[str, float]:
     """Send events one after the other, or so many at once, as fast as it goes."""
     burst = order["burst"]
-    batch = [event(number, order["event_bytes"]) for number in range(order["events"])]
+    words = order.get("words", False)
+    batch = [event(number, order["event_bytes"], words=words) for number in range(order["events"])]
+    return await publish_all(contestant, batch, burst)
+
+
+async def publish_all(contestant: Contestant, batch: list[Sent], burst: int) -> dict[str, float]:
+    """Send these events, so many at once; return when they began, and the CPU time around them."""
     began, cpu = time.monotonic(), time.process_time()
     for start in range(0, len(batch), burst):
         await contestant.send(batch[start : start + burst])
-    return {"began": began, "cpu": cpu}
+    return {"began": began, "cpu": cpu, "cpu_after": time.process_time()}
+
+
+async def breathe(contestant: Contestant, order: dict[str, Any]) -> dict[str, float]:
+    """Send events one after the other beside a timer; say how long it had to wait.
+
+    Its lateness belongs to the machine too: another process may have had the processor. The CPU
+    time between two of its turns is the loop's own.
+    """
+    loop = asyncio.get_running_loop()
+    late, stretch = 0.0, 0.0
+    due, used = loop.time() + _TICK, time.thread_time()
+
+    def tick() -> None:
+        nonlocal late, stretch, due, used, handle
+        now, cpu = loop.time(), time.thread_time()
+        late, stretch = max(late, now - due), max(stretch, cpu - used)
+        due, used = now + _TICK, cpu
+        handle = loop.call_at(due, tick)
+
+    batch = [event(number, order["event_bytes"]) for number in range(order["events"])]
+    used = time.thread_time()
+    handle = loop.call_at(due, tick)
+    answer = await publish_all(contestant, batch, 1)
+    handle.cancel()
+    return {**answer, "late": late, "stretch": stretch}
 
 
 async def pace(contestant: Contestant, order: dict[str, Any]) -> dict[str, float]:
@@ -78,13 +112,13 @@ def usage(contestant: Contestant) -> dict[str, Any]:
 
 async def serve(options: argparse.Namespace) -> None:
     """Listen, print the port, obey until standard input ends."""
-    _, make = CONTESTANTS[options.contestant]
+    _, make = {**CONTESTANTS, **COMPRESSING}[options.contestant]
     contestant = make(**json.loads(options.limits))
     listener = listening_socket("127.0.0.1", 0, send_buffer_bytes=options.send_buffer_bytes)
     port = listener.getsockname()[1]
     await contestant.start(listener)
     print(json.dumps({"port": port}), flush=True)
-    orders = {"publish": publish, "pace": pace}
+    orders = {"publish": publish, "pace": pace, "breathe": breathe}
     while line := await asyncio.to_thread(sys.stdin.readline):
         order = json.loads(line)
         if order["do"] == "usage":
@@ -102,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("contestant", choices=CONTESTANTS)
+    parser.add_argument("contestant", choices={**CONTESTANTS, **COMPRESSING})
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--send-buffer-bytes", type=int, default=262_144)
     parser.add_argument("--limits", default="{}", help="fields of Limits, as JSON")

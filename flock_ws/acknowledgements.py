@@ -42,8 +42,9 @@ class Acknowledgements:
         )
 
     def sent(self, outbox: Outbox) -> None:
-        """Note that data was written to the client."""
-        if outbox.asked is None and self._waiting is not None and outbox not in self._asking:
+        """Note that data was written to the client. Needs no call while it is not `askable`."""
+        outbox.askable = False
+        if self._waiting is not None and outbox.asked is None and outbox not in self._asking:
             self._asking.start(outbox)
 
     def answered(self, outbox: Outbox, number: int) -> None:
@@ -54,8 +55,9 @@ class Acknowledgements:
         outbox.asked = None
         outbox.acknowledged = number
         outbox.round_trip = self._loop.time() - outbox.asked_at
+        outbox.askable = True
         if outbox.number > number and not outbox.gone:
-            self._asking.start(outbox)
+            self.sent(outbox)
 
     def drop(self, outbox: Outbox) -> None:
         """Forget a client."""

@@ -1,8 +1,8 @@
 """The reference application: one WebSocket endpoint, and what publishes to it and looks at it.
 
 It works with any manager that has ``add_client``, ``remove_client`` and ``broadcast``; what else a
-manager offers is used where it is there. There is no authentication: who reaches the address may
-publish and read.
+manager offers is used where it is there. Who may come in, and how much they may send, is said by
+`flock_ws.doors.Doors`; unless it holds tokens, who reaches the address may publish and read.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import logging
 import operator
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,22 +21,36 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from fastapi import Body, FastAPI, HTTPException, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 from pydantic_core import PydanticSerializationError
 from starlette.websockets import WebSocketState
 
 from flock_ws import foreign, paging
+from flock_ws.closing import close_socket
+from flock_ws.demo import Demo
+from flock_ws.doors import Doors
 from flock_ws.errors import PoolFull
 from flock_ws.events import EVENT_KINDS
+from flock_ws.guard import DENIAL, RETRY_AFTER, Guard, deny
+from flock_ws.inbound import Budget, Refusals, refusals
+from flock_ws.lookout import Lookout
+from flock_ws.loop_lag import LoopLag
 from flock_ws.manager import WebSocketManager
+from flock_ws.metrics import Readings, add_metrics
+from flock_ws.page import add_page
 
 __all__ = ["MAX_EVENTS", "Health", "HistoryPage", "Published", "create_app"]
 
 MAX_EVENTS = 1_000
 """The most events that one request may publish: a longer list would hold up the loop."""
 
+_POLICY_VIOLATION = 1008
+_MESSAGE_TOO_BIG = 1009
 _TRY_AGAIN_LATER = 1013
+_CLOSES_WITHIN = 1.0
+_FULL = "the pool is full: try again later"
 
 logger = logging.getLogger("flock_ws.app")
 
@@ -91,31 +105,60 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-def create_app(manager: Any = None, *, shutdown_timeout: float = 2.0) -> FastAPI:
+def create_app(
+    manager: Any = None,
+    *,
+    doors: Doors | None = None,
+    shutdown_timeout: float = 2.0,
+    demo: Demo | None = None,
+) -> FastAPI:
     """Build the application around a manager, which is then at ``app.state.manager``.
 
-    Nothing is bound to an event loop before the application runs.
+    Nothing is bound to an event loop before the application runs. ``app.state`` holds besides: the
+    `doors`, the `refusals` (who was turned away, by reason), and the `readings` of its metrics.
 
     Args:
         manager: anything with ``add_client``, ``remove_client`` and ``broadcast``; a new
             `WebSocketManager` when None.
+        doors: who may come in, and how much they may send.
         shutdown_timeout: seconds that the manager's own ending may take when the server stops;
             then it is cancelled and not waited for.
+        demo: lets visitors of the page add simulated clients; nobody may when None.
 
     Raises:
         NotAManagerError: the manager lacks one of the three methods.
     """
     manager = WebSocketManager() if manager is None else manager
     foreign.check_manager(manager)
-    endpoints = _Endpoints(manager)
+    doors = Doors() if doors is None else doors
+    refused = refusals()
+    endpoints = _Endpoints(manager, doors=doors, refused=refused)
+    readings = Readings(
+        manager,
+        refusals=refused,
+        connections=lambda: endpoints.open,
+        loop_lag=endpoints.lag.read,
+    )
+    lookout = Lookout(
+        manager,
+        connections=endpoints.connections,
+        process=endpoints.process,
+        extras=lambda: {"demo": demo.told() if demo is not None else None},
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         endpoints.lag.start()
+        readings.start()
+        if demo is not None:
+            await demo.start()
         try:
             yield
         finally:
             endpoints.lag.stop()
+            readings.stop()
+            if demo is not None:
+                await demo.stop()
             await foreign.end(manager, timeout=shutdown_timeout)
 
     app = FastAPI(
@@ -125,6 +168,18 @@ def create_app(manager: Any = None, *, shutdown_timeout: float = 2.0) -> FastAPI
         lifespan=lifespan,
     )
     app.state.manager = manager
+    app.state.doors = doors
+    app.state.refusals = refused
+    app.state.readings = readings
+    app.add_middleware(Guard, doors=doors, refusals=refused)
+    if doors.allowed_origins:
+        # Outside of the guard: a browser's question whether it may ask bears no token.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=doors.allowed_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
     app.add_exception_handler(RequestValidationError, _explain)
     app.add_api_websocket_route("/ws", endpoints.websocket)
     app.add_api_route(
@@ -150,6 +205,8 @@ def create_app(manager: Any = None, *, shutdown_timeout: float = 2.0) -> FastAPI
         summary="The manager's statistics, and those of the process",
     )
     app.add_api_route("/healthz", _healthz, response_model=Health, summary="Whether it answers")
+    add_metrics(app, readings)
+    add_page(app, lookout, demo=demo)
     return app
 
 
@@ -161,12 +218,28 @@ class _Connection:
     opened_at: float
 
 
+class _Refused(Exception):  # noqa: N818  # it says what became of the client; nobody else sees it
+    """A client broke a limit of the doors.
+
+    Attributes:
+        limit: which, as it is counted.
+        code: the close code.
+    """
+
+    def __init__(self, limit: str, code: int, text: str) -> None:
+        super().__init__(text)
+        self.limit = limit
+        self.code = code
+
+
 class _Endpoints:
     """The endpoints of one application, and what they share."""
 
-    def __init__(self, manager: Any) -> None:
+    def __init__(self, manager: Any, *, doors: Doors, refused: Refusals) -> None:
         self.manager = manager
-        self.lag = _LoopLag()
+        self.doors = doors
+        self.refused = refused
+        self.lag = LoopLag()
         self._connections: dict[WebSocket, _Connection] = {}
         self._takes_name = foreign.takes(manager.add_client, "name")
 
@@ -174,10 +247,10 @@ class _Endpoints:
         self, websocket: WebSocket, client: Annotated[str | None, Query(max_length=200)] = None
     ) -> None:
         """Keep one client in the pool for as long as its connection lasts."""
-        extensions = websocket.scope.get("extensions") or {}
-        if foreign.is_full(self.manager) and "websocket.http.response" in extensions:
-            denial = PlainTextResponse("The pool is full: try again later.\n", status_code=503)
-            await websocket.send_denial_response(denial)
+        full = self._is_full()
+        if full and DENIAL in (websocket.scope.get("extensions") or {}):
+            self.refused["full"] += 1
+            await deny(websocket, 503, _FULL, headers=RETRY_AFTER)
             return
         try:
             await websocket.accept()
@@ -188,9 +261,14 @@ class _Endpoints:
         opened_at = asyncio.get_running_loop().time()
         self._connections[websocket] = _Connection(name, opened_at)
         try:
-            await self._stay(websocket, client)
+            await self._stay(websocket, client, full=full)
         except WebSocketDisconnect:
             pass
+        except _Refused as refusal:
+            self.refused[refusal.limit] += 1
+            await close_socket(
+                websocket, code=refusal.code, reason=str(refusal), timeout=_CLOSES_WITHIN
+            )
         except RuntimeError:
             # Starlette's word for a socket that the manager closed under us. Any other
             # RuntimeError is a fault, and the server's log is the place for it.
@@ -200,19 +278,42 @@ class _Endpoints:
         finally:
             del self._connections[websocket]
 
-    async def _stay(self, websocket: WebSocket, client: str | None) -> None:
+    async def _stay(self, websocket: WebSocket, client: str | None, *, full: bool) -> None:
+        if full:
+            raise _Refused("full", _TRY_AGAIN_LATER, _FULL)
         options = {"name": client} if self._takes_name else {}
         said = getattr(self.manager, "client_said", None)
         try:
             await foreign.settled(self.manager.add_client(websocket, **options))
-            while (message := await websocket.receive())["type"] == "websocket.receive":
-                if said is not None:
-                    text = message.get("text")
-                    said(websocket, message["bytes"] if text is None else text)
-        except PoolFull:
-            await websocket.close(_TRY_AGAIN_LATER, "the pool is full")
+            await self._listen(websocket, said)
+        except PoolFull as error:
+            raise _Refused("full", _TRY_AGAIN_LATER, _FULL) from error
         finally:
             await self._remove(websocket)
+
+    async def _listen(self, websocket: WebSocket, said: Callable[..., object] | None) -> None:
+        """Take what a client says, until it leaves or says too much."""
+        doors, loop = self.doors, asyncio.get_running_loop()
+        rate = doors.max_inbound_rate
+        budget = None if rate is None else Budget(rate, now=loop.time())
+        while (message := await websocket.receive())["type"] == "websocket.receive":
+            text = message.get("text")
+            heard = message["bytes"] if text is None else text
+            if budget is not None and not budget.spend(1, now=loop.time()):
+                raise _Refused("inbound_rate", _POLICY_VIOLATION, "too many messages")
+            if _exceeds(heard, doors.max_inbound_bytes):
+                raise _Refused("inbound_bytes", _MESSAGE_TOO_BIG, "message too big")
+            if said is not None:
+                said(websocket, heard)
+
+    @property
+    def open(self) -> int:
+        """How many WebSockets are open, in the pool or not."""
+        return len(self._connections)
+
+    def _is_full(self) -> bool:
+        most = self.doors.max_clients
+        return foreign.is_full(self.manager) or (most is not None and self.open >= most)
 
     async def _remove(self, websocket: WebSocket) -> None:
         try:
@@ -280,6 +381,29 @@ class _Endpoints:
         page = paging.write_page(head, remembered[start:end])
         return StreamingResponse(page, media_type="application/json")
 
+    def process(self) -> dict[str, Any]:
+        """Return what is known of this process, and cheap to know."""
+        return {
+            "pid": os.getpid(),
+            "time": asyncio.get_running_loop().time(),
+            "clock": time.time(),
+            "memory_bytes": _memory_bytes(),
+            "cpu_seconds": time.process_time(),
+            "loop_lag": self.lag.read(),
+        }
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Return the application's own record of open endpoints."""
+        members = foreign.members(self.manager)
+        return [
+            {
+                "name": record.name,
+                "opened_at": record.opened_at,
+                "in_pool": None if members is None else id(websocket) in members,
+            }
+            for websocket, record in self._connections.items()
+        ]
+
     async def stats(self) -> Response:
         """Return the manager's statistics where it offers them, else what can be known.
 
@@ -289,69 +413,21 @@ class _Endpoints:
         manager's pool cannot be looked into.
         """
         now = asyncio.get_running_loop().time()
-        members = foreign.members(self.manager)
         content = {
             **foreign.statistics(self.manager, time=now),
             "manager": foreign.name_of(self.manager),
-            "server": {
-                "pid": os.getpid(),
-                "time": now,
-                "clock": time.time(),
-                "memory_bytes": _memory_bytes(),
-                "cpu_seconds": time.process_time(),
-                "tasks": len(asyncio.all_tasks()),
-                "loop_lag": self.lag.read(),
-            },
-            "connections": [
-                {
-                    "name": record.name,
-                    "opened_at": record.opened_at,
-                    "in_pool": None if members is None else id(websocket) in members,
-                }
-                for websocket, record in self._connections.items()
-            ],
+            "server": {**self.process(), "tasks": len(asyncio.all_tasks())},
+            "connections": self.connections(),
         }
         return Response(json.dumps(content, default=str), media_type="application/json")
 
 
-class _LoopLag:
-    """How late the loop wakes whom it promised to: the worst of the last one to two seconds."""
-
-    _INTERVAL = 0.05
-    _WINDOW = 1.0
-
-    def __init__(self) -> None:
-        self._handle: asyncio.TimerHandle | None = None
-        self._window_ends = 0.0
-        self._worst = 0.0
-        self._worst_before = 0.0
-
-    def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._worst = self._worst_before = 0.0
-        self._window_ends = loop.time() + self._WINDOW
-        self._handle = loop.call_later(self._INTERVAL, self._tick, loop)
-
-    def stop(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-
-    def read(self) -> float | None:
-        """Return seconds, or None where no lifespan was run."""
-        if self._handle is None:
-            return None
-        overdue = asyncio.get_running_loop().time() - self._handle.when()
-        return max(self._worst, self._worst_before, overdue)
-
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        if self._handle is not None:
-            self._worst = max(self._worst, now - self._handle.when())
-        if now >= self._window_ends:
-            self._worst_before, self._worst = self._worst, 0.0
-            self._window_ends = now + self._WINDOW
-        self._handle = loop.call_later(self._INTERVAL, self._tick, loop)
+def _exceeds(heard: str | bytes, most_bytes: int) -> bool:
+    """Whether a message is too large, on servers that did not look."""
+    if isinstance(heard, bytes):
+        return len(heard) > most_bytes
+    # No character takes more than four bytes: nearly all need no second look.
+    return len(heard) * 4 > most_bytes and len(heard.encode()) > most_bytes
 
 
 async def _healthz() -> Health:

@@ -56,6 +56,9 @@ COMMANDS: dict[str, Command] = {
     "load": Command(
         "loadtests.command", "run healthy, slow, stalled and dead clients against a server", "load"
     ),
+    "report": Command(
+        "loadtests.reread", "show load tests that were recorded, one or two side by side", "load"
+    ),
     "completion": Command(
         "flock_ws.completion", "write what your shell needs to complete options", "completion"
     ),

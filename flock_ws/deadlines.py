@@ -1,10 +1,13 @@
 """Deadlines: many waits of equal length, one timer."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 __all__ = ["Deadlines"]
+
+_TURN = 0.005
 
 _T = TypeVar("_T", bound=Hashable)
 
@@ -13,7 +16,8 @@ class Deadlines(Generic[_T]):
     """Calls `expired(item)` for each item that was started and not stopped for `duration`.
 
     All waits are equally long, so they end in the order in which they began and one timer is
-    enough. There is no timer while nothing waits.
+    enough. There is no timer while nothing waits. Where many end together the loop's other
+    callbacks have their turn every few milliseconds.
     """
 
     __slots__ = ("_due", "_duration", "_expired", "_loop", "_timer")
@@ -24,7 +28,8 @@ class Deadlines(Generic[_T]):
         self._loop = loop
         self._duration = duration
         self._expired = expired
-        self._due: dict[_T, float] = {}
+        # A plain dict looks for its first item among all that were taken from its front.
+        self._due: OrderedDict[_T, float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
     def __contains__(self, item: _T) -> bool:
@@ -62,9 +67,9 @@ class Deadlines(Generic[_T]):
         now = self._loop.time()
         while self._due:
             item, due = next(iter(self._due.items()))
-            if due > now:
+            if due > now or self._loop.time() > now + _TURN:
                 if self._timer is None:
-                    self._timer = self._loop.call_at(due, self._fire)
+                    self._timer = self._loop.call_at(max(due, now), self._fire)
                 return
             del self._due[item]
             self._expired(item)

@@ -5,6 +5,7 @@
     FlockError
     ├── PoolFull                                add_client() above max_clients
     ├── NotOnLoopError                          called off the manager's loop (a RuntimeError too)
+    ├── flock_ws.doors.DoorError                a token or an origin that cannot be
     ├── flock_ws.foreign.NotAManagerError       it lacks a manager's methods (a TypeError too)
     ├── flock_ws.loading.ManagerNotLoadedError  MODULE:FACTORY leads to no manager
     └── flock_ws.server.ServeError              serve cannot begin: address or event loop

@@ -7,8 +7,8 @@ that task becomes the client's own writer, its deadline begins, and a new pump g
 others. So a blocked client costs one task and one turn of the loop, once, and the order of each
 client's events is the order of the log.
 
-Where the server offers a direct connection the pump writes frames to its transport, without a
-coroutine; a client whose transport is full is held until it has drained.
+Where the server offers a direct connection frames are written to it, without a task or a coroutine;
+a client whose connection has not sent what it has is held until then.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from flock_ws.acknowledgements import Acknowledgements
 from flock_ws.deadlines import Deadlines
-from flock_ws.direct import DirectConnection, Frames, text_frame
+from flock_ws.direct import Frames, text_frame
 from flock_ws.limits import Limits
 from flock_ws.log import BroadcastLog
 from flock_ws.outbox import Outbox
@@ -27,6 +27,12 @@ __all__ = ["FanOut"]
 
 _TURN_SENDS = 128
 """Sends in one go before other callbacks of the loop have their turn: about 2 ms at 17 µs."""
+
+_TURN = 0.005
+"""Seconds in one go, where sends cost more: a megabyte on the ordinary way takes one of them."""
+
+_LOOK_EVERY = 8
+"""Writes between two looks at the time."""
 
 _CLIENT_SENDS = 32
 """Sends to one client in one go before the next client has its turn."""
@@ -63,6 +69,7 @@ class FanOut:
         self._idle: dict[Outbox, None] = {}
         self._queue: deque[Outbox] = deque()
         self._pump: asyncio.Task[None] | None = None
+        self._flush_planned = False
         self._serving: Outbox | None = None
         self._sending = Deadlines[Outbox](loop, limits.send_timeout, self._timed_out)
         self._frames = Frames(log)
@@ -119,68 +126,159 @@ class FanOut:
         return outbox.ping
 
     def _start_pump(self) -> None:
-        if self._pump is None:
+        if self._pump is not None or self._flush_planned:
+            return
+        if self._queue[0].offer is not None:
+            self._flush_planned = True
+            self._loop.call_soon(self._flush)
+        else:
             # Not create_task: an eager task factory would run it inside publish().
             self._pump = asyncio.Task(self._run_pump(), loop=self._loop, name="flock-ws pump")
 
+    def _flush(self) -> None:
+        """Serve direct clients at the head of the queue, which takes no task."""
+        self._flush_planned = False
+        if self._pump is None:
+            self._write_queued(_TURN_SENDS, until=self._loop.time() + _TURN)
+            if self._queue:
+                self._start_pump()
+
     async def _run_pump(self) -> None:
         """Serve queued clients until none is left, or until a send suspends."""
-        queue = self._queue
+        queue, log, loop = self._queue, self._log, self._loop
+        loop.call_soon(self._detach)
+        turn_ends = loop.time() + _TURN
         sends = 0
-        self._loop.call_soon(self._detach)
         try:
             while queue:
-                outbox = queue.popleft()
-                if outbox.gone:
-                    continue
-                if (direct := outbox.direct) is not None:
-                    sends += self._write(outbox, direct)
+                outbox = queue[0]
+                if outbox.offer is not None:
+                    sends += self._write_queued(_TURN_SENDS - sends, until=turn_ends)
                 else:
+                    queue.popleft()
+                    if outbox.gone:
+                        continue
                     self._serving = outbox
-                    sends += await self._serve(outbox)
+                    sends += 1
+                    if outbox.ping is None and outbox.number < log.end:
+                        # As `_serve` does, without a coroutine of its own: it is most of the cost.
+                        try:
+                            await outbox.socket.send_text(log[outbox.number].text)
+                        except BaseException as error:  # noqa: BLE001 - `_broke` raises it again
+                            self._broke(outbox, error)
+                        else:
+                            self._took(outbox)
+                    if outbox.number < log.end or outbox.ping is not None or outbox.writer:
+                        sends += await self._serve(outbox)
                     if self._serving is not outbox:
                         return  # detached on the way: this task was the client's own writer
                     self._serving = None
                     self._put_back(outbox)
-                if sends >= _TURN_SENDS:
-                    sends = 0
+                if sends >= _TURN_SENDS or (not sends % _LOOK_EVERY and loop.time() >= turn_ends):
                     await asyncio.sleep(0)
-                    self._loop.call_soon(self._detach)
+                    loop.call_soon(self._detach)
+                    turn_ends = loop.time() + _TURN
+                    sends = 0
         finally:
             if asyncio.current_task() is self._pump:
                 self._pump = None
                 self._serving = None
 
-    def _write(self, outbox: Outbox, direct: DirectConnection) -> int:
-        """Write what the client is behind to its transport, or hold it while that is full.
+    def _write_queued(self, most: int, *, until: float) -> int:
+        """Write to the direct clients at the head of the queue, each what it is behind.
+
+        Args:
+            most: writes before others have their turn.
+            until: loop time after which others have it anyway.
 
         Returns:
-            What it cost, in sends.
+            The writes made.
         """
-        if not direct.can_write:
-            outbox.held = True
-            self._sending.start(outbox)
-            direct.when_writable(lambda: self._release(outbox))
-            self._check_lag(outbox)
-            return 1
-        number = outbox.number
-        try:
-            if outbox.ping is not None:
-                direct.write(text_frame(json.dumps(self._ping_message()).encode()))
-                outbox.ping_done()
-                self._pinged(outbox)
-            if number < self._log.end:
-                frames, end = self._frames.after(number)
-                direct.write(frames)
-                self._log.move(number, end)
-                outbox.number = end
-                outbox.delivered += end - number
-                self.delivered += end - number
+        queue = self._queue
+        writes = 0
+        while queue and writes < most:
+            outbox = queue[0]
+            if outbox.offer is None:
+                break
+            if outbox.gone:
+                queue.popleft()
+            elif outbox.ping is not None:
+                queue.popleft()
+                self._write_ping(outbox, outbox.offer)
+                writes += 1
+            elif outbox.number >= self._log.end:
+                queue.popleft()
+                self._idle[outbox] = None
+            else:
+                writes += self._write_alike(outbox, min(most - writes, _CLIENT_SENDS))
+            if self._loop.time() >= until:
+                break
+        return writes
+
+    def _write_alike(self, first: Outbox, most: int) -> int:
+        """Write to the first client, and to those behind it that need the same bytes.
+
+        They are moved in the log together: alone that would cost as much as all the rest.
+        """
+        queue, idle = self._queue, self._idle
+        number, bits = first.number, first.window_bits
+        frames, end = self._frames.after(number, window_bits=bits)
+        behind = end < self._log.end
+        outbox, moved = first, 0
+        error: Exception | None = None
+        full = False
+        for _ in range(min(most, len(queue))):
+            outbox = queue[0]
+            offer = outbox.offer
+            if outbox.number != number or outbox.window_bits != bits or offer is None:
+                break
+            if outbox.gone or outbox.ping is not None:
+                break
+            queue.popleft()
+            try:
+                full = not offer(frames)
+            except Exception as failure:  # noqa: BLE001 - whatever it is, it is this client's
+                error = failure
+            if full or error is not None:
+                break
+            moved += 1
+            outbox.number = end
+            if outbox.askable:
                 self._acknowledgements.sent(outbox)
-        except OSError as error:
+            if behind:
+                queue.append(outbox)
+            else:
+                idle[outbox] = None
+        if moved:
+            self._log.move(number, end, moved)
+            self.delivered += moved * (end - number)
+        if error is not None:
             self._fail(outbox, error)
-        self._put_back(outbox)
-        return 1
+        elif full:
+            self._hold(outbox)
+        return moved + (full or error is not None)
+
+    def _hold(self, outbox: Outbox) -> None:
+        """Nothing more is written to a client until its connection has sent what it has."""
+        outbox.held = True
+        self._sending.start(outbox)
+        if outbox.direct is not None:
+            outbox.direct.when_writable(lambda: self._release(outbox))
+        self._check_lag(outbox)
+
+    def _write_ping(self, outbox: Outbox, offer: Callable[[bytes], bool]) -> None:
+        """Write an application ping; the events come after it."""
+        try:
+            written = offer(text_frame(json.dumps(self._ping_message()).encode()))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this client's
+            self._fail(outbox, error)
+            return
+        if written:
+            outbox.ping_done()
+            self._pinged(outbox)
+            self._put_back(outbox)
+        else:
+            self._hold(outbox)
 
     def _release(self, outbox: Outbox) -> None:
         """The transport of a client that was held has drained, or is gone."""
@@ -191,56 +289,58 @@ class FanOut:
             self._start_pump()
 
     async def _serve(self, outbox: Outbox) -> int:
-        """Send what the client is behind; see to it if a send fails. Returns the sends made."""
+        """Send until it is behind nothing; to a client not busy at most `_CLIENT_SENDS`.
+
+        Returns:
+            The sends made. What a send raises is seen to.
+        """
+        log = self._log
         sends = 0
         try:
-            sends = await self._send_pending(outbox)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if outbox.gone:
-                pass  # we cancelled it
-            elif task is not None and task.cancelling():
-                # Somebody cancels every task: the loop is ending. Start nothing new.
-                self._sending.stop(outbox)
-                outbox.writer = None
-                self._queue.append(outbox)
-                raise
-            else:
-                self._fail(outbox, error)
-        except BaseException as error:
-            self._fail(outbox, error)
-            if not isinstance(error, Exception):
-                raise
+            while not outbox.gone and (outbox.ping is not None or outbox.number < log.end):
+                if outbox.ping is not None:
+                    await self._send_ping(outbox)
+                else:
+                    await outbox.socket.send_text(log[outbox.number].text)
+                    self._took(outbox)
+                sends += 1
+                if sends % _CLIENT_SENDS == 0:
+                    if outbox.writer is None:
+                        break
+                    await asyncio.sleep(0)
+        except BaseException as error:  # noqa: BLE001 - `_broke` raises what is not the client's
+            self._broke(outbox, error)
         if outbox.writer is not None and not outbox.gone:
             self._sending.stop(outbox)
             outbox.writer = None
             self._put_back(outbox)
         return sends
 
-    async def _send_pending(self, outbox: Outbox) -> int:
-        """Send until it is behind nothing; to a client not busy at most `_CLIENT_SENDS`."""
-        log = self._log
-        sends = 0
-        while (pinging := outbox.ping is not None) or outbox.number < log.end:
-            if pinging:
-                await self._send_ping(outbox)
-            else:
-                await outbox.socket.send_text(log[outbox.number].text)
-            if outbox.gone:
-                break
-            if not pinging:
-                log.move(outbox.number, outbox.number + 1)
-                outbox.number += 1
-                outbox.delivered += 1
-                self.delivered += 1
-            sends += 1
+    def _took(self, outbox: Outbox) -> None:
+        """A send of the next event has completed; the next deadline begins where one is needed."""
+        if not outbox.gone:
+            number = outbox.number
+            self._log.move(number, number + 1)
+            outbox.number = number + 1
+            self.delivered += 1
             if outbox.writer is not None:
                 self._sending.start(outbox)
-                if sends % _CLIENT_SENDS == 0:
-                    await asyncio.sleep(0)
-            elif sends >= _CLIENT_SENDS:
-                break
-        return sends
+
+    def _broke(self, outbox: Outbox, error: BaseException) -> None:
+        """See to a client whose send raised; raise again what ends the task as well."""
+        if isinstance(error, asyncio.CancelledError):
+            if outbox.gone:
+                return  # we cancelled it
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # Somebody cancels every task: the loop is ending. Start nothing new.
+                self._sending.stop(outbox)
+                outbox.writer = None
+                self._queue.append(outbox)
+                raise error
+        self._fail(outbox, error)
+        if not isinstance(error, Exception | asyncio.CancelledError):
+            raise error
 
     def _fail(self, outbox: Outbox, error: BaseException) -> None:
         """_Evict a client whose send raised; its task needs no cancelling."""
@@ -253,6 +353,8 @@ class FanOut:
         if not outbox.gone:
             outbox.ping_done()
             self._pinged(outbox)
+            if outbox.writer is not None:
+                self._sending.start(outbox)
 
     def _ping_message(self) -> dict[str, object]:
         return {"type": "ping", "timestamp": self._loop.time()}

@@ -2,7 +2,9 @@
 
 import heapq
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 from flock_ws.events import StreamingOutputEvent
 from flock_ws.limits import Limits
@@ -30,6 +32,11 @@ class StreamingHistory(defaultdict[str, deque[StreamingOutputEvent]]):
     def bytes(self) -> int:
         """Bytes remembered; counted only where `Limits.history_bytes` is set, else 0."""
         return self._bytes
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """How many events of each agent are remembered; a snapshot."""
+        return MappingProxyType({agent: len(events) for agent, events in self.items()})
 
     def remember(self, event: StreamingOutputEvent, size_bytes: int) -> None:
         """Add an event at the new end of its agent's deque.

@@ -22,9 +22,11 @@ class Entry:
         time: loop time of its publication.
         delivery: who is told when every reader has it.
         frame: the text as a WebSocket frame, made when the first client needs it.
+        deflated: the same, compressed, by the window that its readers agreed on.
     """
 
     __slots__ = (
+        "deflated",
         "delivery",
         "end_bytes",
         "evicted",
@@ -44,6 +46,7 @@ class Entry:
         self.time = time
         self.delivery = delivery
         self.frame: bytes | None = None
+        self.deflated: dict[int, bytes] | None = None
         # Readers lost, as differences to the entry before: a reader that is lost while it stands
         # at number n counts from n on, up to the entry that was newest then.
         self.evicted = 0
@@ -111,16 +114,16 @@ class BroadcastLog:
         self._readers[self.end] = self._readers.get(self.end, 0) + 1
         return self.end
 
-    def move(self, old: int, new: int) -> None:
-        """Note that a reader which stood at `old` now stands at `new`."""
+    def move(self, old: int, new: int, count: int = 1) -> None:
+        """Note that `count` readers which stood at `old` now stand at `new`."""
         readers = self._readers
-        readers[new] = readers.get(new, 0) + 1
-        if readers[old] == 1:
+        readers[new] = readers.get(new, 0) + count
+        if readers[old] == count:
             del readers[old]
             if old == self.start:
                 self._advance()
         else:
-            readers[old] -= 1
+            readers[old] -= count
 
     def leave(self, number: int, *, evicted: bool) -> None:
         """Take away a reader that stands at `number`; it will not have what it has not taken."""

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any, Protocol, Unpack
 
 from flock_ws.closing import Closings
@@ -24,6 +23,7 @@ from flock_ws.history import StreamingHistory
 from flock_ws.limits import LimitOptions, Limits, check_seconds
 from flock_ws.log import BroadcastLog
 from flock_ws.outbox import Outbox, name_of
+from flock_ws.overview import Overview, look
 from flock_ws.pool import ClientPool
 from flock_ws.statistics import Eviction, Statistics
 
@@ -304,16 +304,31 @@ class WebSocketManager:
                 for outbox in self._outboxes.values()
             ),
             published=self._log.end,
-            delivered=self._delivered + (self._fan_out.delivered if self._fan_out else 0),
-            joined=self._joined,
-            left=self._left,
-            evicted=self._evictions.by_reason,
-            closing=len(self._closings),
-            history=MappingProxyType(
-                {agent: len(events) for agent, events in self._streaming_history.items()}
-            ),
+            history=self._streaming_history.sizes,
             evictions=self.evictions,
+            **self._totals(),
         )
+
+    def overview(self, *, lanes: int = 40) -> Overview:
+        """Return the totals and the `lanes` clients furthest behind, for who looks often."""
+        return look(
+            self._outboxes.values(),
+            self._log,
+            lanes=lanes,
+            now=self._now(),
+            history=self._streaming_history.sizes,
+            evictions=self.evictions,
+            **self._totals(),
+        )
+
+    def _totals(self) -> dict[str, Any]:
+        return {
+            "delivered": self._delivered + (self._fan_out.delivered if self._fan_out else 0),
+            "joined": self._joined,
+            "left": self._left,
+            "evicted": self._evictions.by_reason,
+            "closing": len(self._closings),
+        }
 
     def __repr__(self) -> str:
         """Show the pool and the totals."""

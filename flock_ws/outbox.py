@@ -21,13 +21,16 @@ class Outbox:
         name: for statistics and log lines.
         number: the next event it is to take.
         direct: the way around ASGI, where the server offers one.
+        offer: its `offer`, at hand.
+        window_bits: of the compressed frames it takes; 0: it takes plain ones.
         writer: its own task while it is busy on the ordinary way.
         held: it is busy on the direct way: its transport takes nothing more for now.
         gone: it is out of the pool; nothing more is sent.
         ping: set while an application ping waits for its turn; done when it was sent or given up.
         joined_at: loop time.
-        delivered: sends of events that completed.
+        first: the first event it was to take.
         acknowledged: its peer has told that it took every event before this number.
+        askable: it may be asked for an acknowledgement: nothing is under way or planned.
         asked: the number that a ping under way asks for; None while none is.
         asked_at: loop time of that ping.
         buffered_bytes: what was buffered when that ping was sent.
@@ -36,19 +39,22 @@ class Outbox:
 
     __slots__ = (
         "acknowledged",
+        "askable",
         "asked",
         "asked_at",
         "buffered_bytes",
-        "delivered",
         "direct",
+        "first",
         "gone",
         "held",
         "joined_at",
         "name",
         "number",
+        "offer",
         "ping",
         "round_trip",
         "socket",
+        "window_bits",
         "writer",
     )
 
@@ -63,6 +69,8 @@ class Outbox:
     ) -> None:
         self.socket = socket
         self.direct = direct
+        self.offer = direct.offer if direct is not None else None
+        self.window_bits = direct.window_bits if direct is not None else 0
         self.name = name
         self.number = number
         self.joined_at = joined_at
@@ -70,12 +78,18 @@ class Outbox:
         self.held = False
         self.gone = False
         self.ping: asyncio.Future[None] | None = None
-        self.delivered = 0
+        self.first = number
         self.acknowledged = number
+        self.askable = True
         self.asked: int | None = None
         self.asked_at = 0.0
         self.buffered_bytes = 0
         self.round_trip: float | None = None
+
+    @property
+    def delivered(self) -> int:
+        """Sends of events that completed."""
+        return self.number - self.first
 
     @property
     def busy(self) -> bool:

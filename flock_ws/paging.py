@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 __all__ = ["mark", "position", "write_page"]
 
-_CHUNK = 256
+_PIECE_BYTES = 65_536
 _TRAITS = ("sequence", "run_id", "timestamp")
 
 
@@ -58,14 +58,22 @@ def position(events: Sequence[Any], name: str) -> int:
 async def write_page(head: dict[str, Any], events: Sequence[Any]) -> AsyncIterator[str]:
     """Write a JSON object of `head` and `events`, piece by piece.
 
-    A full history encoded at one go would hold up the loop for a good part of a second.
+    A full history encoded at one go would hold up the loop for a good part of a second, and wait
+    in memory for whoever does not read it.
     """
     yield json.dumps({**head, "events": []})[:-2]
-    for start in range(0, len(events), _CHUNK):
-        pieces = ",".join(map(_encoded, events[start : start + _CHUNK]))
-        yield f",{pieces}" if start else pieces
-        await asyncio.sleep(0)
-    yield "]}"
+    pieces: list[str] = []
+    size = 0
+    for at, event in enumerate(events):
+        piece = _encoded(event)
+        pieces.append(f",{piece}" if at else piece)
+        size += len(piece)
+        if size >= _PIECE_BYTES:
+            yield "".join(pieces)
+            pieces.clear()
+            size = 0
+            await asyncio.sleep(0)
+    yield "".join((*pieces, "]}"))
 
 
 def _has(event: Any, traits: list[Any]) -> bool:

@@ -9,10 +9,10 @@ import argparse
 import asyncio
 import contextlib
 import copy
+import dataclasses
 import importlib.util
 import ipaddress
 import json
-import math
 import os
 import signal
 import socket
@@ -26,9 +26,15 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.config import LOGGING_CONFIG
 
+from flock_ws import arguments as words
 from flock_ws import foreign
 from flock_ws.app import create_app
+from flock_ws.demo import Demo
+from flock_ws.door_options import add_door_arguments, doors_from
+from flock_ws.doors import Doors
 from flock_ws.errors import FlockError
+from flock_ws.guard import Redaction
+from flock_ws.inbound import refusals
 from flock_ws.loading import load_manager
 from flock_ws.synthetic import publish_steadily
 
@@ -41,8 +47,7 @@ _MANAGER_ENDS_WITHIN = 1.0
 _LEAVE_BY_FORCE_AFTER = 2.5
 
 _BACKLOG = 2048
-_HIGHEST_PORT = 65_535
-_MAX_INBOUND_BYTES = 1024 * 1024
+_DEMO_EVENTS = 50.0
 # The socket module names it from some version on; the number is Linux's.
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 # A loopback segment of 64 KiB never fits the small send buffer, so each write would wait for a
@@ -57,7 +62,7 @@ _LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
 _EPILOG = """\
 Standard output is one JSON line with the address, once clients can come:
   {"event": "listening", "host": "127.0.0.1", "port": 43121, "url": "ws://127.0.0.1:43121/ws", ...}
-Publish with POST /api/events, look with GET /api/stats; GET /docs shows all.
+Open http://127.0.0.1:43121/ to look. Publish with POST /api/events; GET /docs shows all.
 Ctrl-C (exit code 130) or SIGTERM (0) ends it within 3 s, whatever the clients do.
 """
 
@@ -71,6 +76,7 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
+    doors: Doors | None = None,
     events: float = 0.0,
     protocol: Literal["auto", "plain"] = "auto",
     loop: Literal["auto", "asyncio", "uvloop"] = "auto",
@@ -79,6 +85,8 @@ def serve(
     ping_timeout: float | None = None,
     send_buffer_bytes: int = 16_384,
     user_timeout: float | None = 30.0,
+    demo: bool = False,
+    compression: bool = False,
 ) -> None:
     """Serve an application until Ctrl-C or SIGTERM; call it on the main thread.
 
@@ -96,9 +104,12 @@ def serve(
         app: an application made by `create_app`, or a manager for one; by default the reference.
         host: name or address to listen on. Only the first address of a name is used.
         port: 0 lets the system choose; the JSON line tells.
+        doors: who may come in, for the application that is made around a manager; one that is
+            given has its own. On loopback no other host than ``localhost`` and IP addresses is
+            admitted unless they say so.
         events: synthetic events that the server itself publishes, for each second.
         protocol: `auto` lets the manager abort connections, see `flock_ws.uvicorn_protocol`;
-            `plain` is uvicorn as it comes.
+            `plain` is uvicorn as it comes, without time limits for requests.
         loop: `auto` takes uvloop where it is installed.
         log_level: for uvicorn and this package; everything is logged to standard error.
         ping_interval: seconds between two protocol pings; None sends none.
@@ -107,33 +118,49 @@ def serve(
             one client to this much for each round trip, more for a far network.
         user_timeout: seconds after which the kernel drops a peer that takes no byte (Linux);
             None leaves it to the system. 3 s was seen to kill slow but reading clients.
+        demo: lets visitors of the page add simulated clients, in a process of their own; nothing
+            for an application that is made already.
+        compression: agrees to permessage-deflate with clients that offer it. A broadcast is
+            compressed once for all of them; with `plain` uvicorn compresses for each.
 
     Raises:
+        DemoError: the simulated clients are not in this installation.
         ServeError: the address cannot be listened on, or uvloop was asked for and is not there.
         NotAManagerError: the manager lacks a method.
+        ValueError: doors for an application that has its own.
         KeyboardInterrupt: after Ctrl-C, when everything has ended.
     """
-    if not isinstance(app, Starlette):
-        app = create_app(app, shutdown_timeout=_MANAGER_ENDS_WITHIN)
+    if isinstance(app, Starlette) and doors is not None:
+        raise ValueError("an application has doors of its own: give them to create_app")
     if loop == "uvloop" and importlib.util.find_spec("uvloop") is None:
         raise ServeError("uvloop is not installed: pip install uvloop, or use --loop asyncio")
-    manager = app.state.manager
-    websockets_protocol = _flock_protocol() if protocol == "auto" else None
     listener = listening_socket(
         host, port, send_buffer_bytes=send_buffer_bytes, user_timeout=user_timeout
     )
+    if not isinstance(app, Starlette):
+        app = create_app(
+            app,
+            doors=_for_address(listener, doors or Doors()),
+            shutdown_timeout=_MANAGER_ENDS_WITHIN,
+            demo=Demo() if demo else None,
+        )
+    manager = app.state.manager
+    doors = getattr(app.state, "doors", None) or Doors()
+    protocols = _flock_protocols(app, doors) if protocol == "auto" else None
+    _warn_if_exposed(listener, doors)
     config = uvicorn.Config(
         app,
-        ws=websockets_protocol or "auto",
+        http=protocols[0] if protocols else "auto",
+        ws=protocols[1] if protocols else "auto",
         loop=loop,
         lifespan="on",
         backlog=_BACKLOG,
         log_config=_log_config(log_level),
         log_level=log_level,
-        ws_max_size=_MAX_INBOUND_BYTES,
+        ws_max_size=doors.max_inbound_bytes,
         ws_ping_interval=ping_interval,
         ws_ping_timeout=ping_timeout,
-        ws_per_message_deflate=False,
+        ws_per_message_deflate=compression,
         timeout_graceful_shutdown=_TASKS_CANCELLED_AFTER,
     )
     line = {
@@ -141,7 +168,7 @@ def serve(
         **_address(listener),
         "pid": os.getpid(),
         "manager": foreign.name_of(manager),
-        "protocol": "flock" if websockets_protocol else "plain",
+        "protocol": "flock" if protocols else "plain",
     }
     server = _Server(
         config,
@@ -198,7 +225,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="where to listen [%(default)s: this machine only]")
-    add("--port", type=_port, default=8000, help="0 takes any that is free [%(default)s]")
+    add("--port", type=words.port, default=8000, help="0 takes any that is free [%(default)s]")
     add(
         "--manager",
         default=_REFERENCE,
@@ -208,35 +235,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--events",
-        type=_rate,
-        default=0.0,
+        type=words.rate,
         metavar="RATE",
-        help="publish so many synthetic events a second [none]",
+        help="publish so many synthetic events a second [none; 50 with --demo]",
+    )
+    add(
+        "--demo",
+        action="store_true",
+        help="let visitors of the page add healthy, slow, stalled and dead clients, and watch",
     )
     add(
         "--heartbeat-interval",
-        type=_seconds,
+        type=words.seconds,
         metavar="SECONDS",
         help="ping the clients that often [no heartbeat]",
     )
     add(
         "--pong-timeout",
-        type=_seconds,
+        type=words.seconds,
         metavar="SECONDS",
         help="drop who answers no ping for so long [never]",
     )
     add(
         "--send-timeout",
-        type=_seconds,
+        type=words.seconds,
         metavar="SECONDS",
         help="drop who holds one send up for so long [the manager's own]",
     )
-    add("--max-clients", type=_count, metavar="N", help="turn away who comes after [no limit]")
+    add(
+        "--history-limit",
+        type=words.count,
+        metavar="N",
+        help="streaming events remembered for each agent [the manager's own]",
+    )
     add(
         "--protocol",
         choices=("auto", "plain"),
         default="auto",
         help="plain: uvicorn's own, which cannot abort a connection [%(default)s]",
+    )
+    add(
+        "--compression",
+        action="store_true",
+        help="compress for clients that offer it (permessage-deflate) [off]",
     )
     add(
         "--loop",
@@ -250,6 +291,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="warning",
         help="for what goes to standard error [%(default)s]",
     )
+    add_door_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -259,29 +301,38 @@ def run(arguments: argparse.Namespace) -> int:
         FlockError: serving cannot begin; see `serve` and `load_manager`.
         KeyboardInterrupt: after Ctrl-C.
     """
+    names = ("heartbeat_interval", "pong_timeout", "send_timeout", "history_limit", "max_clients")
     options = {
-        name: getattr(arguments, name)
-        for name in ("heartbeat_interval", "pong_timeout", "send_timeout", "max_clients")
-        if getattr(arguments, name) is not None
+        name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None
     }
     if "heartbeat_interval" in options:
         options["enable_heartbeat"] = True
+    doors = doors_from(arguments)
     manager, ignored = load_manager(arguments.manager, options=options)
     for name in ignored:
-        # Nobody asked for this one by itself.
-        if name != "enable_heartbeat":
+        # Nobody asked for the first by itself; the second the doors keep to in any case.
+        if name not in ("enable_heartbeat", "max_clients"):
             flag = f"--{name.replace('_', '-')}"
             _warn(f"{arguments.manager} takes no {name}: {flag} has no effect")
     serve(
         manager,
         host=arguments.host,
         port=arguments.port,
-        events=arguments.events,
+        events=_events(arguments),
+        demo=arguments.demo,
         protocol=arguments.protocol,
+        compression=arguments.compression,
         loop=arguments.loop,
         log_level=arguments.log_level,
+        doors=doors,
     )
     return 0
+
+
+def _events(arguments: argparse.Namespace) -> float:
+    if arguments.events is None:
+        return _DEMO_EVENTS if arguments.demo else 0.0
+    return float(arguments.events)
 
 
 class _Server(uvicorn.Server):
@@ -358,9 +409,15 @@ def _warn(message: str) -> None:
     sys.stderr.write(f"flock-ws: warning: {message}\n")
 
 
-def _flock_protocol() -> type[asyncio.Protocol] | None:
+def _flock_protocols(
+    app: Starlette, doors: Doors
+) -> tuple[type[asyncio.Protocol], type[asyncio.Protocol]] | None:
+    """Return the protocols for HTTP and WebSockets, with the limits of the doors."""
     try:
-        from flock_ws.uvicorn_protocol import (  # noqa: PLC0415 - uvicorn's insides may have moved
+        from flock_ws.uvicorn_http import (  # noqa: PLC0415 - uvicorn's insides may have moved
+            FlockHttpProtocol,
+        )
+        from flock_ws.uvicorn_protocol import (  # noqa: PLC0415 - the same
             FlockWebSocketProtocol,
         )
     except ImportError as error:
@@ -369,13 +426,20 @@ def _flock_protocol() -> type[asyncio.Protocol] | None:
             "an evicted client that does not read keeps its socket"
         )
         return None
-    return FlockWebSocketProtocol
+    count = getattr(app.state, "refusals", None)
+    count = refusals() if count is None else count
+    return (
+        FlockHttpProtocol.limited(handshake_timeout=doors.handshake_timeout, refusals=count),
+        FlockWebSocketProtocol.limited(max_inbound_rate=doors.max_inbound_rate, refusals=count),
+    )
 
 
 def _log_config(level: str) -> dict[str, Any]:
     config = copy.deepcopy(LOGGING_CONFIG)
     # Standard output belongs to the JSON line.
     config["handlers"]["access"]["stream"] = "ext://sys.stderr"
+    config["filters"] = {"redaction": {"()": Redaction}}
+    config["loggers"]["uvicorn.error"]["filters"] = ["redaction"]
     config["loggers"]["flock_ws"] = {
         "handlers": ["default"],
         "level": level.upper(),
@@ -386,41 +450,29 @@ def _log_config(level: str) -> dict[str, Any]:
 
 def _address(listener: socket.socket) -> dict[str, Any]:
     host, port = listener.getsockname()[:2]
-    address = ipaddress.ip_address(host.partition("%")[0])
-    if not address.is_loopback:
-        _warn(f"{host} can be reached from other machines, and nobody is asked who they are")
     six = listener.family == socket.AF_INET6
-    shown = ("::1" if six else "127.0.0.1") if address.is_unspecified else host
+    shown = ("::1" if six else "127.0.0.1") if _ip(listener).is_unspecified else host
     shown = f"[{shown}]" if six else shown
     return {"host": host, "port": port, "url": f"ws://{shown}:{port}/ws"}
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) <= _HIGHEST_PORT):
-        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, not {text!r}")
-    return int(text)
+def _ip(listener: socket.socket) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0])
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
-    return int(text)
+def _for_address(listener: socket.socket, doors: Doors) -> Doors:
+    """On loopback, admit no name that a page of somebody else's could let point here."""
+    if _ip(listener).is_loopback and doors.allowed_hosts is None:
+        return dataclasses.replace(doors, allowed_hosts=())
+    return doors
 
 
-def _seconds(text: str) -> float:
-    return _number(text, zero=False, what="a number of seconds")
-
-
-def _rate(text: str) -> float:
-    return _number(text, zero=True, what="a number of events a second")
-
-
-def _number(text: str, *, zero: bool, what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
-        bound = "of at least 0" if zero else "above 0"
-        raise argparse.ArgumentTypeError(f"expected {what} {bound}, not {text!r}")
-    return number
+def _warn_if_exposed(listener: socket.socket, doors: Doors) -> None:
+    """Say in one line what strangers may do, where they can come at all."""
+    if _ip(listener).is_loopback or doors.locked:
+        return
+    may = "read" if doors.publish_token is not None else "read and publish"
+    _warn(
+        f"{listener.getsockname()[0]} can be reached from other machines, and anybody there may "
+        f"{may}: --read-token-file locks the door"
+    )

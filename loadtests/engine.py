@@ -7,79 +7,48 @@ yields, and a run of 6 s took 72 s.
 """
 
 import asyncio
-import json
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from loadtests.errors import LoadTestError
 from loadtests.histogram import Histogram
+from loadtests.intake import Intake, Pushes
+from loadtests.lives import Lives
+from loadtests.members import Member
 from loadtests.plan import Plan
-from loadtests.record import ClientRecord, GeneratorRecord, GeneratorResults
-from loadtests.sequences import SequenceCheck
-from simulators.behaviours import Behaviour
-from simulators.errors import SimulatorError
-from simulators.sockets import SocketClient
+from loadtests.record import GeneratorRecord, GeneratorResults, HistoryReading
+from loadtests.waiting import waited
 
-__all__ = ["Engine", "Member", "Pushes"]
+__all__ = ["Engine", "News"]
 
 _T = TypeVar("_T")
 
 _TICK = 0.05
-_SPREAD_KEPT = 20_000
+_LOOK_EVERY = 2
 _RECENT = 3
+_STATES = ("clients", "connected", "turned", "ended", "left", "failed", "away")
+_READINGS_KEPT = 20_000
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.1
 
 
 @dataclass(slots=True)
-class Pushes:
-    """The pushes of one cohort since somebody last asked."""
-
-    latency: Histogram
-    received_bytes: int = 0
-
-
-class Member:
-    """One client of the engine, as its owner sees it.
+class News:
+    """What happened since somebody last asked.
 
     Attributes:
-        client: the socket client; touch it only on the engine's loop.
-        name: as the server knows it.
-        cohort: what it is counted under.
-        ready: whether the attempt to connect is over.
-        error: why it failed, None when it did not.
-        connect_time: the seconds that it took.
-        faulty_at: when it turns faulty, on the monotonic clock.
-        hung_up_at: when the server was seen to have ended its connection, without reading.
-        released: whether its owner let it go.
-        looked_again: whether it was made to read again at the end.
-        streams: what it received, by run of the publisher; there is one, unless it only listens.
-        others: messages that were no such event.
+        pushes: by cohort.
+        ended: members whose connections the server ended, each told once.
+        returned: members that came back, with the seconds since they had dropped.
     """
 
-    client: SocketClient
-
-    def __init__(self, name: str, cohort: str) -> None:
-        self.name = name
-        self.cohort = cohort
-        self.ready = False
-        self.error: str | None = None
-        self.connect_time: float | None = None
-        self.faulty_at: float | None = None
-        self.hung_up_at: float | None = None
-        self.released = False
-        self.looked_again = False
-        self.streams: dict[str, SequenceCheck] = {}
-        self.others = 0
-
-    @property
-    def ended(self) -> bool:
-        """Whether its connection ended without its owner's doing."""
-        client = self.client
-        return client.closed is not None and client.died_at is None and not self.released
+    pushes: dict[str, Pushes] = field(default_factory=dict)
+    ended: list[Member] = field(default_factory=list)
+    returned: list[tuple[Member, float]] = field(default_factory=list)
 
 
 class Engine:
@@ -93,7 +62,8 @@ class Engine:
 
     Attributes:
         plan: as given.
-        started_at: the monotonic clock's reading when its loop ran.
+        started_at: when the run began, on the monotonic clock: when its loop ran, unless the plan
+            says so.
     """
 
     def __init__(
@@ -106,7 +76,6 @@ class Engine:
     ) -> None:
         self.plan = plan
         self._start_thread = start_thread
-        self._socket_factory = socket_factory
         self._sleep = sleep
         self.started_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -115,26 +84,29 @@ class Engine:
         self._over = False
         self._names: dict[str, int] = {}
         self._members: list[Member] = []
-        self._joining: set[asyncio.Task[None]] = set()
-        self._series: dict[str, dict[int, Histogram]] = {}
-        self._pushes: dict[str, Pushes] = {}
-        self._first: dict[int, float] = {}
-        self._last: dict[int, float] = {}
-        self._spread = Histogram()
+        self._intake = Intake(plan)
+        self._lives = Lives(plan, self._intake, socket_factory=socket_factory)
+        self._taken_bytes: dict[str, int] = {}
+        self._history: deque[HistoryReading] = deque(maxlen=_READINGS_KEPT)
         self._lag = Histogram()
+        self._lags: dict[int, Histogram] = {}
         self._cpu_from: tuple[float, float] | None = None
+        self._waited_from: float | None = None
+        self._cpu_told = (time.monotonic(), time.process_time())
 
     @property
-    def faults_at(self) -> float:
-        """When the faulty clients turn faulty, on the monotonic clock."""
-        return self.started_at + self.plan.scenario.settle + self.plan.scenario.baseline
+    def publishing_at(self) -> float:
+        """When publishing begins, on the monotonic clock: second 0 of what a scenario says."""
+        return self.started_at + self.plan.scenario.settle
 
     # Called from outside, in any thread or greenlet
 
     def new_name(self, cohort: str) -> str:
         """Return the next name of a cohort."""
-        number = self._names[cohort] = self._names.get(cohort, 0) + 1
-        return f"{cohort}-{number}.{self.plan.tag}"
+        count = self._names[cohort] = self._names.get(cohort, 0) + 1
+        # Generators that share a run take turns, so that no two clients have the same name.
+        part, parts = self.plan.share
+        return f"{cohort}-{part + 1 + (count - 1) * parts}.{self.plan.tag}"
 
     def start(self) -> None:
         """Start the loop's thread, and return when it runs.
@@ -144,7 +116,8 @@ class Engine:
         """
         self._start_thread(self._run)
         self._until(lambda: self._stop is not None or self._over, "start")
-        self.started_at = time.monotonic()
+        begun_at = self.plan.begun_at
+        self.started_at = time.monotonic() if begun_at is None else begun_at
         if self._failure:
             raise LoadTestError(f"the load engine did not start: {self._failure}")
 
@@ -154,50 +127,113 @@ class Engine:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._until(lambda: self._over, "stop")
 
-    def connect(self, name: str, cohort: str, behaviour: Behaviour) -> Member:
+    def connect(self, member: Member) -> None:
         """Connect a client and return when that succeeded or failed; see `Member.error`."""
-        member = self._ask(lambda: self._join(name, cohort, behaviour))
-        self._until(lambda: member.ready, "connect")
-        return member
+        self._tell(self._join, member)
+        self._until(lambda: member.ready, "connect", limit=60.0)
 
     def release(self, member: Member) -> None:
         """Close a client's connection without waiting for it."""
         if self._loop is not None and not self._over:
-            self._loop.call_soon_threadsafe(self._let_go, member)
+            self._loop.call_soon_threadsafe(self._lives.let_go, member)
 
-    def take_pushes(self) -> dict[str, Pushes]:
-        """Return what each cohort took since the last call."""
+    def viewer_cohorts(self) -> set[str]:
+        """Return the names of the cohorts that behave from beginning to end."""
+        return {member.cohort for member in list(self._members) if member.kind == "viewer"}
 
-        def take() -> dict[str, Pushes]:
-            taken, self._pushes = self._pushes, {}
-            for cohort in taken:
-                self._pushes[cohort] = Pushes(Histogram())
-            return taken
+    def note_history(self, reading: HistoryReading) -> None:
+        """Keep what was answered to a reader of the history; of very many only the last ones."""
+        self._history.append(reading)
 
-        return self._ask(take)
+    def take_news(self) -> News:
+        """Return what happened since the last call."""
+        news = self._ask(self._news)
+        # Here and in `progress` members are looked through by the caller: with thousands of them
+        # the loop would stand still meanwhile.
+        sizes: dict[str, int] = {}
+        for member in list(self._members):
+            sizes[member.cohort] = sizes.get(member.cohort, 0) + member.received_bytes
+            if not member.reported and (member.ended or member.hung_up_at is not None):
+                member.reported = True
+                news.ended.append(member)
+        for cohort, size_bytes in sizes.items():
+            taken = news.pushes.setdefault(cohort, Pushes())
+            taken.received_bytes = size_bytes - self._taken_bytes.get(cohort, 0)
+            self._taken_bytes[cohort] = size_bytes
+        return news
 
     def progress(self) -> dict[str, Any]:
-        """Return what a person wants to see while it runs; ``p99`` is of the last seconds."""
-        return self._ask(self._progress)
+        """Return what a person wants to see while it runs.
+
+        Latencies are those of the viewers in the last seconds; ``lag_p99`` is of the same time, and
+        ``cpu`` of that since the last call. Of each cohort: its clients, how many are connected,
+        have turned, were ended by the server, left by themselves, failed to connect, are away.
+        """
+        viewers, now = self.viewer_cohorts(), time.monotonic()
+        latest, lag = self._ask(lambda: (self._intake.latest(viewers), self._latest_lag()))
+        cohorts: dict[str, dict[str, int]] = {}
+        received = messages = 0
+        expected: list[int] = []
+        for member in list(self._members):
+            counts = cohorts.get(member.cohort)
+            if counts is None:
+                counts = cohorts[member.cohort] = dict.fromkeys(_STATES, 0)
+            connected = member.connected
+            counts["clients"] += 1
+            counts["connected"] += connected
+            counts["turned"] += member.faulty_at(now) is not None
+            counts["ended"] += member.ended or member.hung_up_at is not None
+            counts["left"] += member.left
+            counts["failed"] += member.error is not None
+            counts["away"] += member.away
+            received += member.received
+            messages += member.received_messages
+            if connected and member.cohort in viewers:
+                expected.append(member.expected)
+        return {
+            "started_at": self.started_at,
+            "connected": sum(counts["connected"] for counts in cohorts.values()),
+            "healthy": len(expected),
+            "failed": sum(counts["failed"] for counts in cohorts.values()),
+            "received": received,
+            "messages": messages,
+            "expected": min(expected, default=0),
+            "p50": latest.quantile(0.5),
+            "p95": latest.quantile(0.95),
+            "p99": latest.quantile(0.99),
+            "max": latest.maximum,
+            "lag": self._lag.maximum,
+            "lag_p99": lag.quantile(0.99),
+            "cpu": self._latest_cpu(),
+            "cohorts": cohorts,
+        }
 
     def look_again(self, *, limit: float = 2.0) -> None:
-        """Let stalled clients read again, and wait until each has seen an end, or `limit`."""
+        """Let those who read badly read well, and wait until each has seen an end, or `limit`."""
 
         def resume() -> list[Member]:
-            stalled = [member for member in self._members if member.client.stalled]
-            for member in stalled:
-                member.looked_again = True
-                member.client.resume()
-            return stalled
+            return [member for member in self._members if self._lives.look_again(member)]
 
         waiting = self._ask(resume)
         deadline = time.monotonic() + limit
-        while time.monotonic() < deadline and not all(m.client.closed for m in waiting):
+        while time.monotonic() < deadline and not all(member.closed for member in waiting):
             self._sleep(0.02)
 
     def results(self) -> GeneratorResults:
         """Return everything that was seen; exact, whatever was asked for before."""
         return self._ask(self._results)
+
+    def conclude(self) -> tuple[News, GeneratorResults]:
+        """Return the last news, and everything that was seen up to the same moment.
+
+        What comes later is in neither, so that the sum of all news is what the results hold.
+        """
+        return self._ask(lambda: (self._news(), self._results().model_copy(deep=True)))
+
+    def _tell(self, act: Callable[..., object], *arguments: Any) -> None:
+        if self._loop is None or self._over:
+            raise LoadTestError(f"the load engine does not run: {self._failure or 'stopped'}")
+        self._loop.call_soon_threadsafe(act, *arguments)
 
     def _ask(self, question: Callable[[], _T]) -> _T:
         answers: list[_T] = []
@@ -209,9 +245,7 @@ class Engine:
             except BaseException as error:  # noqa: BLE001 - it is raised where it was asked
                 errors.append(error)
 
-        if self._loop is None or self._over:
-            raise LoadTestError(f"the load engine does not run: {self._failure or 'stopped'}")
-        self._loop.call_soon_threadsafe(answer)
+        self._tell(answer)
         self._until(lambda: bool(answers or errors), "answer")
         if errors:
             raise errors[0]
@@ -219,12 +253,15 @@ class Engine:
 
     def _until(self, condition: Callable[[], bool], what: str, *, limit: float = 30.0) -> None:
         deadline = time.monotonic() + limit
+        pause = _FIRST_PAUSE
         while not condition():
             if time.monotonic() > deadline:
                 raise LoadTestError(f"the load engine did not {what} within {limit:g} s")
             if self._over and what != "stop":
                 raise LoadTestError(f"the load engine ended: {self._failure}")
-            self._sleep(0.005)
+            self._sleep(pause)
+            # Thousands may wait at once, and each look costs the loop's thread the interpreter.
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     # On the engine's own thread
 
@@ -241,197 +278,100 @@ class Engine:
         self._loop = loop = asyncio.get_running_loop()
         self._stop = stop = asyncio.Event()
         due = time.monotonic() + _TICK
+        ticks = 0
         while not stop.is_set():
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             now = time.monotonic()
             if self._cpu_from is not None:
-                self._lag.record(max(0.0, now - due))
+                self._note_lag(due, now)
             due = max(due + _TICK, now)
-            self._look_for_hang_ups(loop.time())
-        for task in self._joining:
-            task.cancel()
+            ticks += 1
+            if ticks % _LOOK_EVERY == 0:
+                self._look_for_hang_ups(loop.time())
         for member in self._members:
-            self._let_go(member)
+            self._lives.let_go(member)
         # One turn, so that the close frames and resets leave before the loop does.
         await asyncio.sleep(_TICK)
+        for member in self._members:
+            if member.client is not None:
+                member.client.free()
+        await asyncio.sleep(0)
+
+    def _note_lag(self, due: float, now: float) -> None:
+        lag = max(0.0, now - due)
+        self._lag.record(lag)
+        second = int(now - self.plan.origin)
+        if second not in self._lags:
+            self._lags[second] = Histogram()
+        self._lags[second].record(lag)
 
     def _look_for_hang_ups(self, now: float) -> None:
         for member in self._members:
-            if member.faulty_at is not None and member.hung_up_at is None and not member.released:
-                client = member.client
-                if client.died_at is None and client.hung_up:
-                    member.hung_up_at = now
+            client = member.client
+            # Who reads sees it by itself.
+            if client is None or not client.behaviour.faults or member.hung_up_at is not None:
+                continue
+            if not member.released and client.died_at is None and client.hung_up:
+                member.hung_up_at = now
 
-    def _join(self, name: str, cohort: str, behaviour: Behaviour) -> Member:
+    def _join(self, member: Member) -> None:
         if self._cpu_from is None:
             self._cpu_from = (time.monotonic(), time.process_time())
-        url = self.plan.url
-        url += f"{'&' if '?' in url else '?'}client={quote(name)}"
-        receive_buffer = self.plan.scenario.receive_buffer_bytes if behaviour.faults else None
-        member = Member(name, cohort)
-        member.client = SocketClient(
-            url,
-            behaviour,
-            name=name,
-            receive_buffer_bytes=receive_buffer,
-            on_message=self._taker(member),
-            keep=False,
-            socket_factory=self._socket_factory,
-        )
+            self._waited_from = waited()
         self._members.append(member)
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(self._connect(member, behaviour))
-        self._joining.add(task)
-        task.add_done_callback(self._joining.discard)
-        return member
+        self._lives.begin(member)
 
-    async def _connect(self, member: Member, behaviour: Behaviour) -> None:
-        began = time.monotonic()
-        try:
-            await member.client.connect(timeout=10.0)
-            member.connect_time = time.monotonic() - began
-            after = [getattr(fault, "after_seconds", None) for fault in behaviour.faults]
-            if after and after[0] is not None:
-                member.faulty_at = time.monotonic() + after[0]
-        except SimulatorError as error:
-            member.error = str(error)
-        except OSError as error:
-            member.error = f"{type(error).__name__}: {error}"
-        finally:
-            member.ready = True
+    def _news(self) -> News:
+        pushes = {cohort: Pushes(latency) for cohort, latency in self._intake.take_pushes().items()}
+        flapping = [member for member in self._members if member.returns]
+        return News(
+            pushes, returned=[(one, away) for one in flapping for away in one.take_returns()]
+        )
 
-    def _let_go(self, member: Member) -> None:
-        if member.client.connected:
-            member.released = True
-            member.client.close()
+    def _latest_lag(self) -> Histogram:
+        merged = Histogram()
+        for second in sorted(self._lags)[-_RECENT:]:
+            merged.merge(self._lags[second])
+        return merged
 
-    def _taker(self, member: Member) -> Callable[[SocketClient, bytes], None]:
-        """Make the function that every message of this client goes through: keep it lean."""
-        series = self._series.setdefault(member.cohort, {})
-        self._pushes.setdefault(member.cohort, Pushes(Histogram()))
-        cohort, streams = member.cohort, member.streams
-        watched = cohort == "healthy" and self.plan.run_id is not None
-        run_id, origin, offset = self.plan.run_id, self.plan.origin, self.plan.wall_offset
-        first, last = self._first, self._last
-        monotonic, loads, parse = time.monotonic, json.loads, datetime.fromisoformat
+    def _latest_cpu(self) -> float:
+        """Return the share of a core since the last call."""
+        (since, used), now = self._cpu_told, (time.monotonic(), time.process_time())
+        self._cpu_told = now
+        return (now[1] - used) / max(1e-9, now[0] - since)
 
-        def take(_client: SocketClient, payload: bytes) -> None:
-            now = monotonic()
-            try:
-                event = loads(payload)
-                run = event["run_id"]
-                if run != run_id and run_id is not None:
-                    member.others += 1
-                    return
-                sequence = event["sequence"]
-                due = parse(event["timestamp"]).timestamp() - offset
-            except (ValueError, KeyError, TypeError):
-                member.others += 1
-                return
-            check = streams.get(run)
-            if check is None:
-                check = streams[run] = SequenceCheck()
-            check.take(sequence)
-            latency = now - due
-            second = int(due - origin)
-            histogram = series.get(second)
-            if histogram is None:
-                histogram = series[second] = Histogram()
-            histogram.record(latency)
-            pushes = self._pushes[cohort]
-            pushes.latency.record(latency)
-            pushes.received_bytes += len(payload)
-            if watched:
-                if sequence not in first:
-                    first[sequence] = now
-                    if len(first) > _SPREAD_KEPT:
-                        self._fold_spread(_SPREAD_KEPT // 2)
-                last[sequence] = now
+    def _cpu(self) -> float:
+        if self._cpu_from is None:
+            return 0.0
+        since, used = self._cpu_from
+        return (time.process_time() - used) / max(1e-9, time.monotonic() - since)
 
-        return take
-
-    def _fold_spread(self, count: int) -> None:
-        for sequence in list(self._first)[:count]:
-            self._spread.record(self._last.pop(sequence) - self._first.pop(sequence))
-
-    def _progress(self) -> dict[str, Any]:
-        recent = Histogram()
-        series = self._series.get("healthy", {})
-        for second in sorted(series)[-_RECENT:]:
-            recent.merge(series[second])
-        healthy = [member for member in self._members if member.cohort == "healthy"]
-        return {
-            "started_at": self.started_at,
-            "connected": sum(member.client.connected for member in self._members),
-            "healthy": sum(member.client.connected for member in healthy),
-            "failed": sum(member.error is not None for member in self._members),
-            "received": sum(_received(member) for member in self._members),
-            "expected": min((_expected(m) for m in healthy if m.client.connected), default=0),
-            "p99": recent.quantile(0.99),
-            "lag": self._lag.maximum,
-        }
+    def _waited(self) -> float | None:
+        """Return the share of the time for which this thread was ready to run and had no core."""
+        so_far = waited()
+        if self._cpu_from is None or self._waited_from is None or so_far is None:
+            return None
+        return (so_far - self._waited_from) / max(1e-9, time.monotonic() - self._cpu_from[0])
 
     def _results(self) -> GeneratorResults:
-        spread = Histogram()
-        spread.merge(self._spread)
-        for sequence, first in self._first.items():
-            spread.record(self._last[sequence] - first)
-        cpu = 0.0
-        if self._cpu_from is not None:
-            since, used = self._cpu_from
-            cpu = (time.process_time() - used) / max(1e-9, time.monotonic() - since)
+        self._intake.fold()
+        origin, now = self.plan.origin, time.monotonic()
         return GeneratorResults(
-            clients=[self._client_record(member) for member in self._members],
-            series=self._series,
-            spread=spread,
+            clients=[member.record(origin=origin, now=now) for member in self._members],
+            series={cohort: dict(series) for cohort, series in self._intake.series.items()},
+            spread=self._intake.spread(),
             generator=GeneratorRecord(
                 lag=self._lag,
-                cpu=cpu,
-                messages=sum(member.client.received_messages for member in self._members),
+                lags=dict(self._lags),
+                cpu=self._cpu(),
+                waited=self._waited(),
+                messages=sum(member.received_messages for member in self._members),
                 loop=f"{type(self._loop).__module__}.{type(self._loop).__qualname__}",
             ),
+            ping_intervals=self._intake.ping_intervals,
+            ping_jitter=self._intake.ping_jitter,
+            history=list(self._history),
         )
-
-    def _client_record(self, member: Member) -> ClientRecord:
-        client, checks, origin = member.client, list(member.streams.values()), self.plan.origin
-
-        def run_time(moment: float | None) -> float | None:
-            return None if moment is None else moment - origin
-
-        faulty = client.stalled_at or client.died_at
-        if faulty is None and member.faulty_at is not None and member.faulty_at < time.monotonic():
-            faulty = member.faulty_at
-        closed = client.closed
-        return ClientRecord(
-            name=member.name,
-            cohort=member.cohort,
-            connected_at=run_time(client.connected_at),
-            connect_time=member.connect_time,
-            error=member.error,
-            faulty_at=run_time(faulty),
-            hung_up_at=run_time(member.hung_up_at),
-            closed_at=run_time(closed.time) if closed else None,
-            closed_code=closed.code if closed else None,
-            closed_reason=closed.reason if closed else "",
-            looked_again=member.looked_again,
-            released=member.released or client.died_at is not None,
-            received=_received(member),
-            received_bytes=client.received_bytes,
-            first=min((c.first for c in checks if c.first is not None), default=None),
-            expected=_expected(member),
-            gaps=sum(check.gaps for check in checks),
-            duplicates=sum(check.duplicates for check in checks),
-            disordered=sum(check.disordered for check in checks),
-            others=member.others,
-        )
-
-
-def _received(member: Member) -> int:
-    return sum(check.received for check in member.streams.values())
-
-
-def _expected(member: Member) -> int:
-    return max((check.expected for check in member.streams.values()), default=0)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

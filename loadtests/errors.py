@@ -2,7 +2,7 @@
 
 from flock_ws.errors import FlockError
 
-__all__ = ["LoadTestError", "ScenarioError", "TargetError"]
+__all__ = ["LoadTestError", "ScenarioError", "TargetError", "ThresholdError"]
 
 
 class LoadTestError(FlockError):
@@ -11,6 +11,10 @@ class LoadTestError(FlockError):
 
 class ScenarioError(LoadTestError, ValueError):
     """A scenario that cannot be: the message names the key, the value and what it takes."""
+
+
+class ThresholdError(ScenarioError):
+    """A threshold that cannot be read, or asks for a metric or a window that there is not."""
 
 
 class TargetError(LoadTestError):

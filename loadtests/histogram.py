@@ -1,7 +1,8 @@
 """A histogram of durations: log-linear, mergeable without loss, and small on disk."""
 
+import bisect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 __all__ = ["Histogram"]
@@ -9,13 +10,6 @@ __all__ = ["Histogram"]
 _EXACT = 256
 _HALF = _EXACT // 2
 _BITS = 8
-
-
-def _bucket(microseconds: int) -> int:
-    if microseconds < _EXACT:
-        return microseconds
-    shift = microseconds.bit_length() - _BITS
-    return shift * _HALF + (microseconds >> shift)
 
 
 def _upper_edge(bucket: int) -> int:
@@ -72,11 +66,17 @@ class Histogram:
         if seconds < 0:
             self.negatives += 1
             seconds = 0.0
-        bucket = _bucket(int(seconds * 1_000_000))
-        self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
-        if self.count == 0 or seconds < self.minimum:
+        # Written out, for it is done for each message of a run.
+        bucket = int(seconds * 1_000_000)
+        if bucket >= _EXACT:
+            shift = bucket.bit_length() - _BITS
+            bucket = shift * _HALF + (bucket >> shift)
+        buckets = self._buckets
+        buckets[bucket] = buckets.get(bucket, 0) + 1
+        if seconds > self.maximum:  # noqa: PLR1730 - a call costs more
+            self.maximum = seconds
+        if not self.count or seconds < self.minimum:
             self.minimum = seconds
-        self.maximum = max(self.maximum, seconds)
         self.count += 1
         self.total += seconds
 
@@ -120,6 +120,17 @@ class Histogram:
             middle = (_upper_edge(bucket - 1) + 1 + _upper_edge(bucket)) / 2
             key = round(middle / 1_000)
             counts[key] = counts.get(key, 0) + count
+        return counts
+
+    def between(self, edges: Sequence[float]) -> list[int]:
+        """Return how many durations lie below the first edge, between two, and above the last.
+
+        Args:
+            edges: seconds, rising. A bucket that an edge cuts counts where its upper end lies.
+        """
+        counts = [0] * (len(edges) + 1)
+        for bucket, count in self._buckets.items():
+            counts[bisect.bisect_left(edges, _upper_edge(bucket) / 1_000_000)] += count
         return counts
 
     def to_json(self) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from typing import Any
 from loadtests.plan import Plan
 from loadtests.record import EvictionRecord, PresenceRecord, ServerRecord, ServerSample
 from loadtests.service import Service
+from loadtests.waiting import waited
 
 __all__ = ["PATH", "Observer"]
 
 PATH = "/api/stats"
 _EVERY = 0.25
 _LIMIT = 2.0
+_LATELY = 1.0
 
 
 class Observer:
@@ -29,7 +31,7 @@ class Observer:
         self.record = record
         self._plan = plan
         self._ending = f".{plan.tag}"
-        self._service = Service(plan.url, timeout=_LIMIT)
+        self._service = Service.of(plan, timeout=_LIMIT)
         self._evictions: dict[tuple[Any, str], EvictionRecord] = {}
         self._presences: dict[str, PresenceRecord] = {}
         self._last_answer = time.monotonic()
@@ -44,7 +46,7 @@ class Observer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a poll under way is waited for."""
+        """End; a poll under way is waited for, and a last one if the server still answers."""
         self._stopping.set()
         self._thread.join(timeout=2 * _LIMIT)
         self._service.close()
@@ -71,22 +73,27 @@ class Observer:
     def _watch(self) -> None:
         while not self._stopping.is_set():
             began = time.monotonic()
-            try:
-                answer = self._service.get_json(PATH)
+            self._look(began)
+            self._stopping.wait(max(0.0, began + _EVERY - time.monotonic()))
+        if time.monotonic() - self._last_answer < _LATELY:
+            self._look(time.monotonic())
+
+    def _look(self, began: float) -> None:
+        try:
+            answer = self._service.get_json(PATH)
+            self._refused_since = None
+        except (OSError, http.client.HTTPException) as error:
+            answer = None
+            if not isinstance(error, ConnectionRefusedError):
                 self._refused_since = None
-            except (OSError, http.client.HTTPException) as error:
-                answer = None
-                if not isinstance(error, ConnectionRefusedError):
-                    self._refused_since = None
-                elif self._refused_since is None:
-                    self._refused_since = began
-            now = time.monotonic()
-            if isinstance(answer, dict):
-                with self._lock:
-                    self._take(answer, at=(began + now) / 2)
-                self._last_answer = now
-            self.record.silent = max(self.record.silent, now - self._last_answer)
-            self._stopping.wait(max(0.0, began + _EVERY - now))
+            elif self._refused_since is None:
+                self._refused_since = began
+        now = time.monotonic()
+        if isinstance(answer, dict):
+            with self._lock:
+                self._take(answer, at=(began + now) / 2)
+            self._last_answer = now
+        self.record.silent = max(self.record.silent, now - self._last_answer)
 
     def _take(self, answer: Mapping[str, Any], *, at: float) -> None:
         server = answer.get("server") or {}
@@ -99,8 +106,11 @@ class Observer:
             clients=answer.get("clients"),
             published=answer.get("published"),
             delivered=answer.get("delivered"),
-            evicted=sum(evicted.values()) if isinstance(evicted, dict) else None,
+            evicted=_sum(evicted),
             closing=answer.get("closing"),
+            history=_sum(answer.get("history")),
+            waited=waited(server.get("pid")) if self.record.started_here else None,
+            **_worst_lag(answer.get("per_client")),
             **{
                 name: server.get(name)
                 for name in ("memory_bytes", "cpu_seconds", "tasks", "loop_lag")
@@ -154,3 +164,18 @@ def _eviction(told: Mapping[str, Any], shift: float) -> EvictionRecord:
         lag_seconds=lag.get("seconds", 0.0),
         error=told.get("error"),
     )
+
+
+def _sum(counts: Any) -> int | None:
+    return sum(counts.values()) if isinstance(counts, dict) else None
+
+
+def _worst_lag(clients: Any) -> dict[str, Any]:
+    """Return how far the client is behind that is furthest behind, by each measure."""
+    if not isinstance(clients, list):
+        return {}
+    lags = [client.get("lag") or {} for client in clients]
+    return {
+        f"lag_{measure}": max((lag.get(measure, 0) for lag in lags), default=0)
+        for measure in ("messages", "bytes", "seconds")
+    }

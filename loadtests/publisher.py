@@ -36,7 +36,7 @@ class Publisher:
         self._plan = plan
         self._starts_at = starts_at
         self._total = max(1, round(plan.scenario.rate * plan.scenario.duration))
-        self._service = Service(plan.url, timeout=None)
+        self._service = Service.of(plan, timeout=None)
         self._stopping = threading.Event()
         self._stopped_at: float | None = None
         self._under_way: float | None = None

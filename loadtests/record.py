@@ -16,9 +16,11 @@ __all__ = [
     "GeneratorRecord",
     "GeneratorResults",
     "HistogramField",
+    "HistoryReading",
     "PresenceRecord",
     "PublisherRecord",
     "Record",
+    "ReturnRecord",
     "ServerRecord",
     "ServerSample",
     "window",
@@ -38,12 +40,53 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
+class ReturnRecord(_Model):
+    """A client that dropped its connection and came back.
+
+    Attributes:
+        dropped_at: when it dropped it.
+        back_at: when it was connected again; None when it never was.
+        served_at: when the first event came to it after that; None when none did.
+    """
+
+    dropped_at: float
+    back_at: float | None = None
+    served_at: float | None = None
+
+
+class HistoryReading(_Model):
+    """One answer to a client that asked for the server's history.
+
+    Attributes:
+        at: when it was asked for.
+        status: of the answer; 0 when there was none.
+        events: how many of this run's publisher it held.
+        seconds: what the answer took.
+        newest: the sequence number of the last one of this run's publisher.
+        total: how many events it held, whoever published them.
+        known: the highest number that this client had received before it asked: a correct
+            history holds it, or newer ones.
+        whole: whether the numbers of this run's publisher followed one another without a gap.
+    """
+
+    client: str
+    at: float
+    status: int
+    events: int = 0
+    size_bytes: int = 0
+    seconds: float = 0.0
+    newest: int | None = None
+    total: int = 0
+    known: int | None = None
+    whole: bool = True
+
+
 class ClientRecord(_Model):
     """What one client did and saw.
 
     Attributes:
         name: as the server knows it.
-        cohort: one of `loadtests.scenario.COHORTS`.
+        cohort: the name of its cohort in the scenario.
         connected_at: None when it never connected; `error` says why.
         faulty_at: when it turned slow, stalled or died.
         hung_up_at: when its TCP connection was seen to be ended by the server, without reading.
@@ -56,6 +99,12 @@ class ClientRecord(_Model):
         expected: one more than the highest that it took.
         gaps: numbers below `expected` that never came.
         others: messages that were no event of this run.
+        untimed: events of this run without a time that could be read.
+        after_close: messages that came after the server's close frame.
+        pings: the server's application pings.
+        sent: messages or events that it sent to the server by itself.
+        refused: those of them that the server did not take.
+        returns: each time that it dropped its connection to come back.
     """
 
     name: str
@@ -78,6 +127,12 @@ class ClientRecord(_Model):
     duplicates: int = 0
     disordered: int = 0
     others: int = 0
+    untimed: int = 0
+    after_close: int = 0
+    pings: int = 0
+    sent: int = 0
+    refused: int = 0
+    returns: list[ReturnRecord] = Field(default_factory=list)
 
     def missed(self, *, start: int | None, end: int) -> int:
         """Return how many of the numbers from `start` to before `end` did not come.
@@ -120,7 +175,14 @@ class PresenceRecord(_Model):
 
 
 class ServerSample(_Model):
-    """One answer of the server's statistics; None where a manager does not tell."""
+    """One answer of the server's statistics; None where a manager does not tell.
+
+    Attributes:
+        lag_messages, lag_bytes, lag_seconds: of the client that is furthest behind.
+        history: events in the server's history.
+        waited: seconds for which its process had been ready to run and had no core, so far; only
+            of a server on this machine.
+    """
 
     at: float
     connections: int | None = None
@@ -133,6 +195,11 @@ class ServerSample(_Model):
     cpu_seconds: float | None = None
     tasks: int | None = None
     loop_lag: float | None = None
+    lag_messages: int | None = None
+    lag_bytes: int | None = None
+    lag_seconds: float | None = None
+    history: int | None = None
+    waited: float | None = None
 
 
 class ServerRecord(_Model):
@@ -202,16 +269,23 @@ class GeneratorRecord(_Model):
 
     Attributes:
         lag: how late its loop's timer was.
+        lags: the same for each second of run time.
         cpu: the share of one core that its process used from the first connection on.
+        waited: the share of the time for which its loop was ready to run and had no core; None
+            where the system does not tell.
         messages: all that its clients took.
         loop: the event loop's class.
+        processes: how many shared the clients.
         error: why it failed, if it did.
     """
 
     lag: HistogramField = Field(default_factory=Histogram)
+    lags: dict[int, HistogramField] = Field(default_factory=dict)
     cpu: float = 0.0
+    waited: float | None = None
     messages: int = 0
     loop: str = ""
+    processes: int = 1
     error: str | None = None
 
 
@@ -223,6 +297,9 @@ class GeneratorResults(_Model):
             second is that in which the event was due, not that in which it came.
         spread: for each event, the time from its first healthy receiver to its last.
         statistics: locust's own entries.
+        ping_intervals: between two of the server's application pings at the same client.
+        ping_jitter: how far each of these was from the interval that the scenario asks for.
+        history: what was answered to those who asked for the server's history.
     """
 
     clients: list[ClientRecord]
@@ -230,6 +307,9 @@ class GeneratorResults(_Model):
     spread: HistogramField
     generator: GeneratorRecord
     statistics: list[dict[str, Any]] = Field(default_factory=list)
+    ping_intervals: HistogramField = Field(default_factory=Histogram)
+    ping_jitter: HistogramField = Field(default_factory=Histogram)
+    history: list[HistoryReading] = Field(default_factory=list)
 
 
 class Record(_Model):
@@ -240,6 +320,8 @@ class Record(_Model):
         publishing: when events were due, or listened for: from, to.
         faults_at: when the faulty clients turned faulty.
         interrupted_at: when somebody ended the run early.
+        sequence_path: where a foreign server's events were said to carry their number.
+        time_path: the same for their time.
     """
 
     scenario: dict[str, Any]
@@ -252,6 +334,8 @@ class Record(_Model):
     faults_at: float = 0.0
     ended_at: float = 0.0
     interrupted_at: float | None = None
+    sequence_path: str | None = None
+    time_path: str | None = None
     results: GeneratorResults
 
 

@@ -2,30 +2,37 @@
 
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from loadtests.generator import Generator
+from loadtests.access import Access
+from loadtests.board import Board
+from loadtests.descriptors import ensure_descriptors
+from loadtests.generator import Crew, Generator
+from loadtests.interrupts import Interrupts
+from loadtests.live import Progress
 from loadtests.observer import Observer
 from loadtests.plan import Plan
 from loadtests.publisher import Publisher
 from loadtests.record import Record, ServerRecord
 from loadtests.scenario import Scenario
-from loadtests.target import Server, probe, publishes, tells
+from loadtests.target import Server, listens, probe, publishes, tells
 
-__all__ = ["Begun", "Progress", "execute"]
+__all__ = ["Begun", "execute"]
 
 _STEP = 0.1
-_SHOW_EVERY = 3.0
+_TOLD = {0.5: "p50", 0.95: "p95", 0.99: "p99"}
+_SHOW_EVERY = 0.5
 _SERVER_GRACE = 3.0
+_PATIENCE = 15.0
+_HURRY = 3.0
+_LEAVE = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,31 +44,16 @@ class Begun:
     publishing: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Where a run stands.
-
-    Attributes:
-        clients: connections open at the server, or those that clients hold for open where it
-            does not tell.
-        p99: of the healthy latency over the last whole seconds.
-        blocked: for how long the publication under way has not returned.
-        note: says what just happened, if anything did.
-    """
-
-    time: float
-    clients: int
-    asked: int
-    published: int | None
-    received: int
-    evicted: int | None
-    p99: float
-    blocked: float
-    note: str = ""
-
-
 class _ServerGone(Exception):  # noqa: N818 - it ends the loop, nobody sees it
     """The server died in the middle."""
+
+
+class _GeneratorGone(Exception):  # noqa: N818 - it ends the loop, nobody sees it
+    """A process of the generator died in the middle."""
+
+
+class _LimitBroken(Exception):  # noqa: N818 - it ends the loop, nobody sees it
+    """A search found its end before its last step."""
 
 
 def execute(
@@ -69,10 +61,17 @@ def execute(
     *,
     url: str | None = None,
     manager: str | None = None,
+    app: str | None = None,
+    path: str = "/ws",
+    access: Access | None = None,
+    crew: Crew | None = None,
     publish: bool = True,
     command: str = "",
+    interrupts: Interrupts | None = None,
     on_begun: Callable[[Begun], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    on_record: Callable[[Record], None] = lambda _: None,
+    board: Board | None = None,
 ) -> Record:
     """Run a scenario and return its record. Whatever happens, nothing is left running.
 
@@ -82,44 +81,66 @@ def execute(
         scenario: what to do.
         url: a server that is there already; None starts the reference server.
         manager: ``MODULE:FACTORY`` for the reference server.
+        app: ``MODULE:APP`` to serve in the place of the reference server.
+        path: the WebSocket endpoint of that application.
+        access: what the server wants to hear, and where its events keep what is measured.
+        crew: how many processes share the clients; one by default.
         publish: whether to publish; a foreign server must offer ``POST /api/events``.
         command: what repeats this run, for the record.
+        interrupts: tells a first Ctrl-C from a second; without it, each raises where it comes.
         on_begun: told once when everything stands ready.
-        on_progress: told every few seconds.
+        on_progress: told twice a second, and whenever something happens.
+        on_record: told at the end, while everything that was started is still there.
+        board: with one, locust's web UI is there, and the run begins when somebody starts it.
 
     Raises:
         TargetError: there is no server, or no WebSocket at that address.
         LoadTestError: the generator does not start.
     """
+    access = access or Access()
+    ensure_descriptors(scenario.clients)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flock-load-")))
         server = None
         if url is None:
-            server = Server.start(manager=manager)
+            server = Server.start(manager=manager, app=app, path=path, options=scenario.server)
             stack.callback(server.stop)
             url = server.url
-        probe(url)
-        told = tells(url)
+        probe(url, access=access)
+        told = tells(url, access=access)
         ours = "server" in told and "manager" in told
-        publish = publish and publishes(url)
+        # Whoever says where the number is means somebody else's events.
+        publish = publish and access.sequence_path is None and publishes(url, access=access)
         plan = Plan(
             scenario=scenario,
             url=url,
             run_id=f"load-{uuid4().hex[:12]}" if publish else None,
-            folder=folder,
-            parent=os.getpid(),
             look_again=not ours,
+            tells_names=ours,
+            **access.to_plan(),
         )
         record = ServerRecord(
             url=url,
-            manager=str(told["manager"]) if ours else None,
+            manager=str(told["manager"]) if ours else app,
             started_here=server is not None,
-            tuned=ours,
+            tuned=ours or server is not None,
         )
         observer = Observer(plan, record) if ours else None
         on_begun(Begun(scenario=scenario, server=record, publishing=publish))
         course = _Course(plan, record, server, observer, on_progress)
-        return course.follow(stack, publish=publish, command=command)
+        course.crew, course.interrupts = crew or course.crew, interrupts or course.interrupts
+        course.board = board
+        if app is not None and scenario.server:
+            names = ", ".join(scenario.server)
+            course.note(f"{app} is served as it is: {names} of the scenario are not for it")
+        try:
+            done = course.follow(stack, publish=publish, command=command)
+            on_record(done)
+        except KeyboardInterrupt:
+            # Nobody wants to wait for anything any more.
+            stack.pop_all()
+            course.abandon()
+            raise
+        return done
 
 
 class _Course:
@@ -137,7 +158,12 @@ class _Course:
         self._on_progress = on_progress
         self._shown_at = plan.origin
         self._interrupted_at: float | None = None
-        self.generator: Generator
+        self._slow_since: float | None = None
+        self._begins: float | None = None
+        self._most = 0
+        self.crew, self.interrupts = Crew(), Interrupts()
+        self.board: Board | None = None
+        self.generator: Generator | None = None
         self.publisher: Publisher | None = None
 
     @property
@@ -152,31 +178,49 @@ class _Course:
         if self.observer is not None:
             self.observer.start()
             stack.callback(self.observer.stop)
-        self.generator = Generator(plan)
-        stack.callback(self.generator.kill)
-        starts_at = self.generator.wait_started() + scenario.settle
+        self.generator = generator = Generator(plan, crew=self.crew, board=self.board)
+        stack.callback(generator.kill)
+        if self.crew.guests:
+            self._tell(
+                f"waiting for remote workers ({self.crew.guests}); start each on its machine with:"
+                f" flock-ws load --join {self.crew.reached_at}"
+            )
+        starts_at = generator.wait_started() + scenario.settle
         if publish:
             self.publisher = Publisher(plan, starts_at=starts_at)
             stack.callback(self.publisher.stop)
             self.publisher.start()
-        start = starts_at - plan.origin
-        faults_at, end = start + scenario.baseline, start + scenario.duration
+        start = self._begins = starts_at - plan.origin
+        failure: str | None = None
+        faults_at, end = start + scenario.first_turn, start + scenario.duration
         try:
             self._until(start)
-            self._until(faults_at, note=f"{'publishing' if publish else 'listening'} begins")
-            faulty = scenario.clients - scenario.healthy
-            self._until(end, note=f"{faulty} clients turn faulty" if faulty else "")
+            self._tell(f"{'publishing' if publish else 'listening'} begins")
+            for moment, note in _programme(scenario):
+                self._until(start + moment)
+                self._tell(note)
+            self._until(end)
             self._drain()
         except KeyboardInterrupt:
             self._interrupted_at = self.now
             self._tell("interrupted: collecting what there is")
         except _ServerGone:
             self._tell(f"the server is gone: {self.record.death}")
+        except _LimitBroken:
+            self._tell("the limit broke: no more clients")
+        except _GeneratorGone as gone:
+            failure = f"{self.now:.1f} s into the run, {gone}"
+            self._tell(f"the load generator failed: {gone}")
+        self.interrupts.end()
         end = min(end, self.now)
+        hurried = self._interrupted_at is not None or failure is not None
         published = self.publisher.stop() if self.publisher is not None else None
         if self.observer is not None:
             self.observer.stop()
-        results = self.generator.finish()
+        results = generator.finish(within=_HURRY if hurried else _PATIENCE, politely=not hurried)
+        results.generator.error = failure or results.generator.error
+        if hurried and self.server is not None:
+            self.server.stop(within=_LEAVE)
         return Record(
             scenario=scenario.to_json(),
             command=command,
@@ -188,19 +232,34 @@ class _Course:
             faults_at=faults_at,
             ended_at=self.now,
             interrupted_at=self._interrupted_at,
+            sequence_path=plan.sequence_path,
+            time_path=plan.time_path,
             results=results,
         )
 
-    def _until(self, moment: float, *, note: str = "") -> None:
-        if note:
-            self._tell(note)
+    def note(self, text: str) -> None:
+        """Say something to whoever watches."""
+        self._tell(text)
+
+    def abandon(self) -> None:
+        """Kill what was started; threads end with this process."""
+        if self.generator is not None:
+            self.generator.kill()
+        if self.server is not None:
+            self.server.stop(within=0)
+
+    @property
+    def _told(self) -> dict[str, Any]:
+        return self.generator.progress() if self.generator is not None else {}
+
+    def _until(self, moment: float) -> None:
         while self.now < moment:
             time.sleep(min(_STEP, max(0.0, moment - self.now)))
             self._look()
 
     def _drain(self) -> None:
         """Wait for what is still under way, but not for ever."""
-        deadline = self.now + self.plan.scenario.thresholds.drain
+        deadline = self.now + self.plan.scenario.limits.drain
         while self.now < deadline:
             if self._drained():
                 return
@@ -208,26 +267,59 @@ class _Course:
             self._look()
 
     def _drained(self) -> bool:
-        if self.publisher is None or not self.publisher.done:
+        if self.publisher is None:
+            return True  # somebody else publishes, and never ends
+        if not self.publisher.done:
             return False
         last = self.observer.last if self.observer is not None else None
         if last is not None and last.closing:
             return False
-        return bool(self.generator.progress().get("expected", 0) >= self.publisher.accepted)
+        return bool(self._told.get("expected", 0) >= self.publisher.accepted)
 
     def _look(self) -> None:
         death = self.server.death() if self.server is not None else None
         if death is None and self.observer is not None and self.observer.refused > _SERVER_GRACE:
             death = f"nothing listens any more at {self.plan.url}"
+        # A server that is ours tells the observer.
+        blind = death is None and self.observer is None
+        if blind and self._all_gone() and not listens(self.plan.url):
+            death = f"nothing listens any more at {self.plan.url}"
         if death is not None:
             self.record.died_at, self.record.death = self.now, death
             raise _ServerGone
+        if self.board is not None and self.generator is not None and self.generator.stop_asked:
+            raise KeyboardInterrupt  # it is the same wish
+        if self.generator is not None and (failure := self.generator.death()) is not None:
+            raise _GeneratorGone(failure)
+        if self._step_broke():
+            raise _LimitBroken
         if time.monotonic() - self._shown_at >= _SHOW_EVERY:
             self._tell()
 
+    def _all_gone(self) -> bool:
+        """Tell whether all clients had connected once, and none is now."""
+        connected = self._told.get("connected", 0)
+        self._most = max(self._most, connected)
+        return not connected and self._most > 0
+
+    def _step_broke(self) -> bool:
+        """Tell whether a search is over: its limit was exceeded through a whole step."""
+        search = self.plan.scenario.search
+        if search is None:
+            return False
+        # Where a lower quantile is above the limit, that which is judged is so too.
+        told = max((name for part, name in _TOLD.items() if part <= search.quantile), default="")
+        if self._told.get(told, 0.0) < search.limit:
+            self._slow_since = None
+            return False
+        if self._slow_since is None:
+            self._slow_since = self.now
+        # The step that broke must be whole to be judged.
+        return self.now - self._slow_since > 2 * search.every
+
     def _tell(self, note: str = "") -> None:
         self._shown_at = time.monotonic()
-        told = self.generator.progress()
+        told = self._told
         publisher, observer = self.publisher, self.observer
         last = observer.last if observer is not None else None
         open_there = last.connections if last is not None else None
@@ -241,9 +333,26 @@ class _Course:
                 evicted=observer.evicted if observer is not None else None,
                 p99=told.get("p99", 0.0),
                 blocked=publisher.blocked if publisher is not None else 0.0,
+                begins=self._begins,
+                told=told,
+                sample=last,
                 note=note,
             )
         )
+
+
+def _programme(scenario: Scenario) -> list[tuple[float, str]]:
+    """Return what happens by itself while events are published, in order."""
+    moments: dict[tuple[float, str], list[str]] = {}
+    for cohort in scenario.cohorts:
+        who = f"{cohort.count} {cohort.name}"
+        if cohort.count and cohort.joins is not None:
+            moments.setdefault((cohort.joins, "join"), []).append(who)
+        if cohort.count and cohort.user != "viewer":
+            moments.setdefault((scenario.turns(cohort), "turn"), []).append(who)
+        if cohort.count and cohort.leaves is not None:
+            moments.setdefault((cohort.leaves, "leave"), []).append(who)
+    return [(moment, f"{', '.join(who)} {what}") for (moment, what), who in sorted(moments.items())]
 
 
 def _environment() -> dict[str, Any]:

@@ -1,103 +1,55 @@
 """A load test as data: who connects, what is published, and what must hold."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from loadtests.cohorts import Cohort, RunLimits, Search, check_number, check_text, check_whole
 from loadtests.errors import ScenarioError
 
-__all__ = [
-    "COHORTS",
-    "FOREIGN_BUFFER_BYTES",
-    "SCENARIOS",
-    "SERVER_BUFFER_BYTES",
-    "Scenario",
-    "Thresholds",
-]
+__all__ = ["AUTOMATIC_WINDOWS", "SERVER_OPTIONS", "Scenario"]
 
-COHORTS = ("healthy", "slow", "stalled", "dead")
-"""The cohorts of a scenario, in the order of tables; all but the first are faulty."""
+AUTOMATIC_WINDOWS = ("all", "baseline", "faults")
+"""Windows that every scenario has: all of the publishing, and before and after the baseline."""
 
-SERVER_BUFFER_BYTES = 65_536 + 2 * 16_384
-"""What our server holds for a client that does not read: uvicorn's own write buffer up to its
-high-water mark, and a send buffer of 16 384 bytes, which Linux doubles."""
+SERVER_OPTIONS: Mapping[str, float] = {
+    "send_timeout": 0.001,
+    "heartbeat_interval": 0.001,
+    "pong_timeout": 0.001,
+    "history_limit": 1,
+    "max_clients": 1,
+}
+"""What a scenario may ask of a server that is started for it, with the least value of each."""
 
-FOREIGN_BUFFER_BYTES = 65_536 + 4 * 1024 * 1024
-"""The same for a server of which nothing is known: the kernel may let its send buffer grow to
-4 MiB, the usual maximum of ``net.ipv4.tcp_wmem``."""
-
+_WHOLE_OPTIONS = frozenset({"history_limit", "max_clients"})
+_LEAST_EVENT_BYTES = 300
 _WATER_BYTES = 65_536 - 16_384
-"""What a paused connection of the server must drain before it takes the next send."""
-
-
-def _check(name: str, value: object, *, above: float | None = None, least: float = 0) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    bound = f"above {above:g}" if above is not None else f"at least {least:g}"
-    if not number or not math.isfinite(value):  # type: ignore[arg-type]  # `number` narrows it
-        raise ScenarioError(f"{name} must be a finite number {bound}, not {value!r}")
-    low = value <= above if above is not None else value < least  # type: ignore[operator]  # the same
-    if low:
-        raise ScenarioError(f"{name} must be {bound}, not {value!r}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
-    """The limits of the verdict. Durations are seconds.
-
-    Attributes:
-        latency_p99: limit of the 99th percentile of the healthy clients' push latency.
-        send_timeout: what the manager promises to wait for one send.
-        eviction_margin: what an eviction may take beyond filling the pipe and `send_timeout`;
-            also what the server may take to notice a reset.
-        gone_within: what the connection of an evicted client may take to be gone.
-        publisher_block: the longest that one publication may take.
-        blast_ratio: how much the p99 may grow when the faulty clients turn faulty.
-        blast_floor: below this p99 the ratio means nothing: 2 ms instead of 1 ms is noise.
-        generator_lag: above this p99 of its own loop's lag the generator measures itself.
-        generator_cpu: the share of one core above which the same is assumed.
-        drain: how long after the last event the run waits for what is still under way.
-    """
-
-    latency_p99: float = 0.25
-    send_timeout: float = 0.5
-    eviction_margin: float = 2.0
-    gone_within: float = 2.0
-    publisher_block: float = 1.0
-    blast_ratio: float = 5.0
-    blast_floor: float = 0.05
-    generator_lag: float = 0.1
-    generator_cpu: float = 0.9
-    drain: float = 4.0
-
-    def __post_init__(self) -> None:
-        """Refuse impossible limits."""
-        for entry in dataclasses.fields(self):
-            _check(entry.name, getattr(self, entry.name), above=0)
+"""What a paused connection of our server must drain before it takes the next send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One load test. Every client behaves until the baseline is over; then the faulty ones turn.
+    """One load test. Times are seconds of publishing, durations are seconds.
 
     Attributes:
         name: how it is called on the command line.
         proves: one line for the list of scenarios.
-        healthy: clients that read everything as it comes.
-        slow: clients that come to read `slow_bytes_per_second` only.
-        stalled: clients that come to stop reading and keep their connection.
-        dead: clients that come to die with a TCP reset.
+        cohorts: who connects.
         rate: events published each second.
         size_bytes: the size of one event on the wire.
-        duration: how long events are published, in seconds; connecting before it and draining
-            after it come on top.
-        baseline_share: the part of `duration` before anybody turns faulty.
-        ramp: seconds over which the clients connect.
-        slow_bytes_per_second: at which rate slow clients read.
-        receive_buffer_bytes: the kernel's receive buffer of faulty clients. With the system's
-            default a client that stops reading hides behind megabytes for minutes.
-        thresholds: what must hold.
+        duration: how long events are published; connecting before it and draining after it come
+            on top.
+        ramp: over how long the clients connect.
+        baseline: how long nobody misbehaves, unless a cohort says when it turns.
+        windows: named spans that metrics can be asked for. `baseline`, `faults` and `all` are
+            always among them and follow from `baseline` and `duration`.
+        server: options of a server that is started for the run, see `SERVER_OPTIONS`.
+        thresholds: expressions over metrics that must hold, see `loadtests.thresholds`.
+        receive_buffer_bytes: the kernel's receive buffer of clients that misbehave. With the
+            system's default a client that stops reading hides behind megabytes for minutes.
+        limits: what the questions of every run are measured by.
+        search: how the number of clients grows; None leaves it as it is.
 
     Raises:
         ScenarioError: a number that is impossible, or clients that could never be slow.
@@ -105,54 +57,135 @@ class Scenario:
 
     name: str
     proves: str
-    healthy: int = 40
-    slow: int = 5
-    stalled: int = 5
-    dead: int = 5
+    cohorts: tuple[Cohort, ...]
     rate: float = 100.0
     size_bytes: int = 300
     duration: float = 36.0
-    baseline_share: float = 0.25
     ramp: float = 1.5
-    slow_bytes_per_second: float = 1_000.0
+    baseline: float = 9.0
+    windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    server: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: tuple[str, ...] = ()
     receive_buffer_bytes: int = 4_096
-    thresholds: Thresholds = field(default_factory=Thresholds)
+    limits: RunLimits = field(default_factory=RunLimits)
+    search: Search | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for cohort in COHORTS:
-            count = getattr(self, cohort)
-            if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-                raise ScenarioError(f"{cohort} must be a whole number of at least 0, not {count!r}")
-        if not self.healthy:
-            raise ScenarioError("healthy must be at least 1: the verdict is about those who behave")
-        limits = self.thresholds
-        _check("rate", self.rate, above=0)
-        _check("size_bytes", self.size_bytes, least=300)
-        _check("duration", self.duration, least=1)
-        _check("baseline_share", self.baseline_share, above=0)
-        if self.baseline_share >= 1:
-            raise ScenarioError(f"baseline_share must be below 1, not {self.baseline_share!r}")
-        _check("ramp", self.ramp, above=0)
-        _check("slow_bytes_per_second", self.slow_bytes_per_second, above=0)
-        _check("receive_buffer_bytes", self.receive_buffer_bytes, least=1)
-        if self.slow and self.slow_bytes_per_second >= self.published_bytes_per_second:
+        """Refuse what cannot be run, and complete cohorts and windows."""
+        check_text("name", self.name)
+        check_text("proves", self.proves)
+        check_number("rate", self.rate, above=0)
+        check_whole("size_bytes", self.size_bytes, least=_LEAST_EVENT_BYTES)
+        check_number("duration", self.duration, least=1)
+        check_number("ramp", self.ramp, above=0)
+        check_number("baseline", self.baseline, above=0)
+        check_whole("receive_buffer_bytes", self.receive_buffer_bytes, least=1)
+        if self.baseline > self.duration:
             raise ScenarioError(
-                f"slow clients that read {self.slow_bytes_per_second:g} bytes/s keep up with"
-                f" {self.rate:g} events/s of {self.size_bytes} bytes: publish more, or let them"
-                " read less"
+                f"baseline must be within the duration of {self.duration:g} s,"
+                f" not {self.baseline!r}"
             )
-        if self.slow and self.slow_bytes_per_second * limits.send_timeout >= _WATER_BYTES:
+        if self.search is not None:
+            names = {cohort.name for cohort in self.cohorts}
+            steps = [step for step in self.search.cohorts if step.name not in names]
+            object.__setattr__(self, "cohorts", (*self.cohorts, *steps))
+        self._check_cohorts()
+        self._check_windows()
+        self._check_server()
+        self._check_slow()
+        for threshold in self.thresholds:
+            check_text("thresholds", threshold)
+        automatic = {
+            "all": (0.0, self.duration),
+            "baseline": (0.0, self.baseline),
+            "faults": (self.baseline, self.duration),
+        }
+        object.__setattr__(self, "windows", {**self.windows, **automatic})
+
+    def _check_cohorts(self) -> None:
+        names = [cohort.name for cohort in self.cohorts]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ScenarioError(f"cohorts: the name {twice[0]} is given twice")
+        if not self.healthy_clients:
             raise ScenarioError(
-                f"slow clients that read {self.slow_bytes_per_second:g} bytes/s are let through by"
-                f" a send timeout of {limits.send_timeout:g} s: let them read less than"
-                f" {_WATER_BYTES / limits.send_timeout:g} bytes/s"
+                "cohorts: there must be at least one viewer, for the verdict is about those who"
+                " behave"
             )
+        for cohort in self.cohorts:
+            if cohort.name == "healthy" and cohort.user != "viewer":
+                raise ScenarioError("cohorts: healthy means the viewers; choose another name")
+            for name in ("turns", "joins", "leaves"):
+                moment = getattr(cohort, name)
+                if moment is not None and moment > self.duration:
+                    raise ScenarioError(
+                        f"cohorts.{cohort.name}.{name} must be within the duration of"
+                        f" {self.duration:g} s, not {moment!r}"
+                    )
+
+    def _check_windows(self) -> None:
+        for name, given in self.windows.items():
+            span: object = given
+            if name in AUTOMATIC_WINDOWS:
+                continue
+            if not name.isidentifier():
+                raise ScenarioError(
+                    f"windows: {name!r} must be letters, digits and underscores, for metrics"
+                    " carry it"
+                )
+            if not isinstance(span, tuple) or len(span) != 2:  # noqa: PLR2004 - from, to
+                raise ScenarioError(f"windows.{name} must be [from, to], not {given!r}")
+            start, end = span
+            check_number(f"windows.{name}", start)
+            check_number(f"windows.{name}", end)
+            if not start < end <= self.duration:
+                raise ScenarioError(
+                    f"windows.{name} must be [from, to] within the duration of"
+                    f" {self.duration:g} s, not {list(span)!r}"
+                )
+
+    def _check_server(self) -> None:
+        for name, value in self.server.items():
+            if name not in SERVER_OPTIONS:
+                raise ScenarioError(
+                    f"server.{name} is unknown; a server takes {', '.join(SERVER_OPTIONS)}"
+                )
+            if name in _WHOLE_OPTIONS:
+                check_whole(f"server.{name}", value, least=int(SERVER_OPTIONS[name]))
+            else:
+                check_number(f"server.{name}", value, least=SERVER_OPTIONS[name])
+
+    def _check_slow(self) -> None:
+        for cohort in self.cohorts:
+            if cohort.user != "slow" or not cohort.count:
+                continue
+            taken = float(cohort.complete_options["bytes_per_second"])
+            if taken >= self.published_bytes_per_second:
+                raise ScenarioError(
+                    f"cohorts.{cohort.name}: slow clients that read {taken:g} bytes/s keep up with"
+                    f" {self.rate:g} events/s of {self.size_bytes} bytes: publish more, or let"
+                    " them read less"
+                )
+            if taken * self.send_timeout >= _WATER_BYTES:
+                raise ScenarioError(
+                    f"cohorts.{cohort.name}: slow clients that read {taken:g} bytes/s are let"
+                    f" through by a send timeout of {self.send_timeout:g} s: let them read less"
+                    f" than {_WATER_BYTES / self.send_timeout:g} bytes/s"
+                )
 
     @property
     def clients(self) -> int:
         """All clients together."""
-        return sum(getattr(self, cohort) for cohort in COHORTS)
+        return sum(cohort.count for cohort in self.cohorts)
+
+    @property
+    def healthy_clients(self) -> int:
+        """Those who behave from beginning to end: the viewers."""
+        return sum(cohort.count for cohort in self.cohorts if cohort.user == "viewer")
+
+    @property
+    def faulty_clients(self) -> int:
+        """Those who come to misbehave."""
+        return sum(cohort.count for cohort in self.cohorts if cohort.kind.faulty)
 
     @property
     def published_bytes_per_second(self) -> float:
@@ -160,68 +193,80 @@ class Scenario:
         return self.rate * (self.size_bytes + 4)
 
     @property
-    def baseline(self) -> float:
-        """Seconds of publishing before anybody turns faulty."""
-        return self.duration * self.baseline_share
-
-    @property
     def settle(self) -> float:
         """Seconds from the generator's start until publishing begins."""
         return self.ramp + 1.0
 
-    def pipe_bytes(self, *, server_buffer_bytes: int = SERVER_BUFFER_BYTES) -> int:
-        """Return what a client that does not read absorbs before a send blocks.
+    @property
+    def send_timeout(self) -> float:
+        """What a send may take before the client is evicted."""
+        return float(self.server.get("send_timeout", self.limits.send_timeout))
 
-        An upper bound: the kernel counts its own bookkeeping against these buffers, so that less
-        payload fits.
+    @property
+    def first_turn(self) -> float:
+        """When the first client comes to misbehave; the end of the baseline when none does."""
+        turns = [self.turns(cohort) for cohort in self.cohorts if cohort.kind.faulty]
+        return min(turns, default=self.baseline)
+
+    def cohort(self, name: str) -> Cohort:
+        """Return a cohort by its name.
+
+        Raises:
+            ScenarioError: there is none; the message names those that are there.
         """
-        return server_buffer_bytes + 2 * self.receive_buffer_bytes
+        for cohort in self.cohorts:
+            if cohort.name == name:
+                return cohort
+        known = ", ".join(cohort.name for cohort in self.cohorts)
+        raise ScenarioError(f"{self.name} has no cohort {name!r} (there are: {known})")
 
-    def fill_time(
+    def turns(self, cohort: Cohort) -> float:
+        """Return when the clients of a cohort come to misbehave."""
+        return self.baseline if cohort.turns is None else cohort.turns
+
+    def changed(
         self,
-        cohort: str,
         *,
-        server_buffer_bytes: int = SERVER_BUFFER_BYTES,
-        bytes_per_second: float | None = None,
-    ) -> float:
-        """Return the seconds that fill the pipe of a client of this cohort.
+        clients: Mapping[str, int] | None = None,
+        duration: float | None = None,
+        thresholds: tuple[str, ...] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Return a copy with every option that is not None in place.
 
         Args:
-            cohort: slow clients take their share out of the pipe meanwhile.
-            server_buffer_bytes: the server's part of the pipe.
-            bytes_per_second: what each client is sent; the scenario's own rate by default.
+            clients: cohorts by name, with how many clients each is to have.
+            duration: the scenario is stretched to it as a whole: baseline, windows, and when
+                cohorts turn, join and leave. Options of the kinds stay as they are.
+            thresholds: in place of those there are.
+            options: any other field.
 
-        Returns:
-            Infinity when the client keeps up.
+        Raises:
+            ScenarioError: there is no such cohort, or the result cannot be run.
         """
-        flows = self.published_bytes_per_second if bytes_per_second is None else bytes_per_second
-        flows -= self.slow_bytes_per_second if cohort == "slow" else 0.0
-        pipe = self.pipe_bytes(server_buffer_bytes=server_buffer_bytes)
-        return pipe / flows if flows > 0 else math.inf
-
-    def eviction_limit(
-        self,
-        cohort: str,
-        *,
-        server_buffer_bytes: int = SERVER_BUFFER_BYTES,
-        bytes_per_second: float | None = None,
-    ) -> float:
-        """Return within how many seconds of its fault a client must be out of the pool.
-
-        The arguments are those of `fill_time`.
-        """
-        margin = self.thresholds.eviction_margin
-        if cohort == "dead":
-            return margin
-        fill = self.fill_time(
-            cohort, server_buffer_bytes=server_buffer_bytes, bytes_per_second=bytes_per_second
-        )
-        return fill + self.thresholds.send_timeout + margin
-
-    def changed(self, **options: Any) -> Self:
-        """Return a copy with every option that is not None in place."""
         given = {name: value for name, value in options.items() if value is not None}
-        return dataclasses.replace(self, **given)
+        if thresholds is not None:
+            given["thresholds"] = thresholds
+        cohorts = given.pop("cohorts", self.cohorts)
+        for name, count in (clients or {}).items():
+            one = self.cohort(name)
+            changed = _within(f"cohorts.{name}", dataclasses.replace, one, count=count)
+            cohorts = tuple(changed if cohort is one else cohort for cohort in cohorts)
+        if duration is not None:
+            check_number("duration", duration, least=1)
+            if self.search is not None:
+                raise ScenarioError(
+                    f"{self.name} lasts as long as its steps: change them instead of duration"
+                )
+            factor = duration / self.duration
+            cohorts = tuple(cohort.stretched(factor) for cohort in cohorts)
+            given["duration"] = duration
+            given["baseline"] = self.baseline * factor
+            given["windows"] = {
+                name: (start * factor, min(end * factor, duration))
+                for name, (start, end) in self.windows.items()
+            }
+        return dataclasses.replace(self, cohorts=cohorts, **given)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -229,38 +274,65 @@ class Scenario:
 
     @classmethod
     def from_json(cls, form: Mapping[str, Any]) -> Self:
-        """Read a scenario back from its JSON form.
+        """Read a scenario from its JSON form, or from that of a file.
 
         Raises:
             ScenarioError: a key is unknown or missing, or a value is impossible.
         """
         values = dict(form)
-        limits = values.pop("thresholds", {})
-        _known(limits, Thresholds, within="thresholds")
-        _known(values, cls, within="scenario")
-        if missing := sorted({"name", "proves"} - values.keys()):
-            raise ScenarioError(f"scenario: {' and '.join(missing)} missing")
-        return cls(**values, thresholds=Thresholds(**limits))
-
-
-def _known(form: Mapping[str, Any], kind: type[Any], *, within: str) -> None:
-    known = {entry.name for entry in dataclasses.fields(kind)}
-    if unknown := sorted(form.keys() - known):
-        raise ScenarioError(
-            f"{within}: unknown key {', '.join(unknown)}; it takes {', '.join(sorted(known))}"
+        _keys(values, cls, within="the scenario")
+        cohorts = values.get("cohorts", ())
+        if not isinstance(cohorts, list | tuple):
+            raise ScenarioError(f"cohorts must be a list of tables, not {cohorts!r}")
+        values["cohorts"] = tuple(
+            _read(Cohort, entry, within=f"cohorts[{number}]")
+            for number, entry in enumerate(cohorts, start=1)
         )
+        values["limits"] = _read(RunLimits, values.get("limits", {}), within="limits")
+        if values.get("search") is not None:
+            values["search"] = _read(Search, values["search"], within="search")
+        for name in ("windows", "server"):
+            if not isinstance(values.setdefault(name, {}), Mapping):
+                raise ScenarioError(f"{name} must be a table, not {values[name]!r}")
+        thresholds = values.get("thresholds", ())
+        if not isinstance(thresholds, list | tuple):
+            raise ScenarioError(f"thresholds must be a list of texts, not {thresholds!r}")
+        values["thresholds"] = tuple(thresholds)
+        values["windows"] = {
+            name: tuple(span) if isinstance(span, list) else span
+            for name, span in values["windows"].items()
+        }
+        return cls(**values)
 
 
-SCENARIOS: dict[str, Scenario] = {
-    scenario.name: scenario
-    for scenario in (
-        Scenario(
-            name="storm",
-            proves=(
-                "slow, stalled and dead clients are evicted in time, and the healthy ones"
-                " notice nothing"
-            ),
-        ),
-    )
-}
-"""The scenarios that come with the package, by name."""
+def _read(kind: type[Any], form: Any, *, within: str) -> Any:
+    if isinstance(form, kind):
+        return form
+    if not isinstance(form, Mapping):
+        raise ScenarioError(f"{within} must be a table, not {form!r}")
+    _keys(form, kind, within=within)
+    return _within(within, kind, **form)
+
+
+def _within(place: str, make: Any, *values: Any, **named: Any) -> Any:
+    """Let an error say in which part of the scenario it was found."""
+    try:
+        return make(*values, **named)
+    except ScenarioError as error:
+        raise ScenarioError(f"{place}.{error}") from None
+
+
+def _keys(form: Mapping[str, Any], kind: type[Any], *, within: str) -> None:
+    entries = dataclasses.fields(kind)
+    known = [entry.name for entry in entries]
+    if unknown := [name for name in form if name not in known]:
+        raise ScenarioError(
+            f"{within}: unknown key {', '.join(unknown)}; it takes {', '.join(known)}"
+        )
+    must = [
+        entry.name
+        for entry in entries
+        if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+    ]
+    if missing := [name for name in must if name not in form]:
+        raise ScenarioError(f"{within}: {' and '.join(missing)} missing")

@@ -74,6 +74,13 @@ class SequenceCheck:
         else:
             self.duplicates += 1
 
+    def absorb(self, other: "SequenceCheck") -> None:
+        """Add the counts of a check that is over; `first` and `expected` stay one's own."""
+        self.received += other.received
+        self.duplicates += other.duplicates
+        self.disordered += other.disordered
+        self._untracked += other.gaps
+
     @property
     def gaps(self) -> int:
         """Numbers that were jumped over and never came."""

@@ -4,8 +4,12 @@ import contextlib
 import http.client
 import json
 import socket
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 from urllib.parse import urlsplit
+
+from loadtests.plan import Plan
+from loadtests.tls import client_context
 
 __all__ = ["Service"]
 
@@ -18,14 +22,46 @@ class Service:
     Args:
         url: the WebSocket address; ``wss`` means HTTPS.
         timeout: seconds that an answer may take; None waits until `interrupt`.
+        headers: further headers of every request.
+        ca: see `client_context`.
+        insecure: see `client_context`.
+
+    Raises:
+        LoadTestError: as `client_context`.
     """
 
-    def __init__(self, url: str, *, timeout: float | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float | None,
+        headers: Mapping[str, str] | None = None,
+        ca: str | None = None,
+        insecure: bool = False,
+    ) -> None:
         parts = urlsplit(url)
-        secure = parts.scheme == "wss"
-        make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        self._connection = make(parts.hostname or "", parts.port, timeout=_CONNECT_LIMIT)
+        host, port, limit = parts.hostname or "", parts.port, _CONNECT_LIMIT
+        context = client_context(url, ca=ca, insecure=insecure)
+        self._connection: http.client.HTTPConnection
+        if context is not None:
+            self._connection = http.client.HTTPSConnection(
+                host, port, timeout=limit, context=context
+            )
+        else:
+            self._connection = http.client.HTTPConnection(host, port, timeout=limit)
         self._timeout = timeout
+        self._headers = dict(headers or {})
+
+    @classmethod
+    def of(cls, plan: Plan, *, timeout: float | None) -> Self:
+        """Return the HTTP side of the server of a plan."""
+        return cls(
+            plan.url,
+            timeout=timeout,
+            headers=plan.headers,
+            ca=plan.ca,
+            insecure=plan.insecure,
+        )
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Send a request and return the status and the body of the answer.
@@ -38,7 +74,9 @@ class Service:
         try:
             if connection.sock is None:
                 self._connect()
-            headers = {"Content-Type": "application/json"} if body is not None else {}
+            headers = dict(self._headers)
+            if body is not None:
+                headers["Content-Type"] = "application/json"
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             return response.status, response.read()

@@ -1,130 +1,161 @@
-"""The server under test: one that is there already, or the reference in a process of its own."""
+"""The server under test: one that is there already, or one in a process of its own."""
 
 import asyncio
-import contextlib
 import http.client
 import json
 import queue
-import subprocess
-import sys
-import threading
-from collections import deque
-from typing import Self
+import socket
+from collections.abc import Mapping
+from typing import Any, Self
 
+from loadtests.access import Access
+from loadtests.child import Child
 from loadtests.errors import TargetError
 from loadtests.observer import PATH as STATS_PATH
 from loadtests.publisher import PATH as EVENTS_PATH
 from loadtests.service import Service
+from loadtests.tls import client_context
 from simulators.errors import SimulatorError
 from simulators.sockets import SocketClient
+from simulators.tcp.handshake import Target
 
-__all__ = ["Server", "probe", "publishes", "tells"]
+__all__ = ["Server", "listens", "probe", "publishes", "tells"]
 
 _START_LIMIT = 20.0
 _STOP_LIMIT = 5.0
-_METHOD_NOT_ALLOWED = 405
+_STEP = 0.1
 _UNPROCESSABLE = 422
+_ADVICE = {
+    "give ssl=": "give --ca FILE with its issuer's certificate, or --insecure",
+    "for a WebSocket upgrade": "for a WebSocket upgrade: does it want a --subprotocol?",
+    "give headers=": "give --header 'Authorization: …'",
+}
 
 
 class Server:
-    """The reference server in a process of its own, with any manager.
+    """The reference server with any manager, or any ASGI application, in a process of its own.
 
     Attributes:
         url: where it listens.
     """
 
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+    def __init__(self, child: Child, url: str) -> None:
         self.url = url
-        self._process = process
-        self._complaints: deque[str] = deque(maxlen=20)
-        for stream in (process.stdout, process.stderr):
-            # Somebody must read, or a server that writes much would stand still.
-            threading.Thread(target=self._drain, args=(stream,), daemon=True).start()
+        self._child = child
 
     @classmethod
-    def start(cls, *, manager: str | None = None) -> Self:
+    def start(
+        cls,
+        *,
+        manager: str | None = None,
+        app: str | None = None,
+        path: str = "/ws",
+        options: Mapping[str, Any] | None = None,
+    ) -> Self:
         """Start it and wait until it listens.
+
+        Args:
+            manager: ``MODULE:FACTORY`` for the reference server.
+            app: ``MODULE:APP``, served in the place of the reference.
+            path: the application's WebSocket endpoint.
+            options: of ``flock-ws serve``, by their names with underscores; not for an `app`.
 
         Raises:
             TargetError: it does not come up; the message holds its last words.
         """
-        command = [sys.executable, "-m", "flock_ws", "serve", "--port", "0"]
-        if manager is not None:
-            command += ["--manager", manager]
-        process = subprocess.Popen(  # noqa: S603 - our own program
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # Ctrl-C is for the parent, which then ends its children in order.
-            start_new_session=True,
-        )
+        if app is not None:
+            words = ["loadtests.hosting", app, "--path", path]
+        else:
+            words = ["flock_ws", "serve", "--port", "0"]
+            words += ["--manager", manager] if manager is not None else []
+            for name, value in (options or {}).items():
+                words += [f"--{name.replace('_', '-')}", f"{value}"]
         lines: queue.Queue[str] = queue.Queue()
-
-        def read() -> None:
-            lines.put(process.stdout.readline() if process.stdout is not None else "")
-
-        threading.Thread(target=read, daemon=True).start()
+        child = Child(*words, on_line=lines.put)
         try:
-            line = lines.get(timeout=_START_LIMIT)
-            url = json.loads(line)["url"]
-        except queue.Empty:
-            _end(process)
-            raise TargetError(f"the server did not listen within {_START_LIMIT:g} s") from None
-        except (ValueError, KeyError, TypeError):
-            words = _last_words(process)
-            raise TargetError(f"the server did not start: {words}") from None
+            return cls(child, _address(child, lines))
         except BaseException:
-            _end(process)
+            child.kill()
             raise
-        return cls(process, url)
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._child.pid
 
     def death(self) -> str | None:
         """Say how it ended by itself; None while it lives."""
-        code = self._process.poll()
-        if code is None:
-            return None
-        last = f": {self._complaints[-1]}" if self._complaints else ""
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"its process ended with {how}{last}"
+        return self._child.death()
 
-    def stop(self) -> None:
-        """End it, by force if it takes too long."""
-        _end(self._process)
-
-    def _drain(self, stream: object) -> None:
-        with contextlib.suppress(ValueError, OSError):
-            for line in stream:  # type: ignore[attr-defined]  # a text stream, or None of it
-                if line.strip():
-                    self._complaints.append(line.strip())
+    def stop(self, *, within: float = _STOP_LIMIT) -> None:
+        """End it, by force if it takes longer than `within` seconds."""
+        self._child.stop(within=within)
 
 
-def probe(url: str, *, timeout: float = 5.0) -> None:
+def _address(child: Child, lines: "queue.Queue[str]") -> str:
+    for _ in range(round(_START_LIMIT / _STEP)):
+        try:
+            told = json.loads(lines.get(timeout=_STEP))
+        except queue.Empty:
+            if child.death() is not None:
+                words = child.last_words().removeprefix("flock-ws: ") or child.death()
+                raise TargetError(f"the server did not start: {words}") from None
+            continue
+        except ValueError:
+            continue  # an application may print what it likes before it serves
+        if isinstance(told, dict) and told.get("event") == "listening":
+            return str(told["url"])
+    raise TargetError(f"the server did not listen within {_START_LIMIT:g} s")
+
+
+def probe(url: str, *, access: Access | None = None, timeout: float = 5.0) -> None:
     """Connect once and leave.
 
     Raises:
-        TargetError: nothing listens there, or it is no WebSocket endpoint.
+        TargetError: nothing listens there, or it is no WebSocket endpoint for this access.
+        LoadTestError: the access is no use at such an address.
     """
+    access = access or Access()
+    context = client_context(url, ca=access.ca, insecure=access.insecure)
 
     async def visit() -> None:
-        client = SocketClient(url, name="flock-load-probe", keep=False)
-        try:
-            await client.connect(timeout=timeout)
-        finally:
-            await client.leave(timeout=1.0)
+        client = SocketClient(
+            url,
+            name="flock-load-probe",
+            headers=access.headers,
+            subprotocol=", ".join(access.subprotocols) or None,
+            ssl=context,
+            keep=False,
+        )
+        await client.connect(timeout=timeout)
+        await client.leave(timeout=1.0)
 
     try:
         asyncio.run(visit())
     except SimulatorError as error:
-        raise TargetError(str(error)) from None
+        message = str(error)
+        for there, here in _ADVICE.items():
+            message = message.replace(there, here)
+        raise TargetError(message) from None
     except OSError as error:
         raise TargetError(f"cannot connect to {url}: {error}") from None
 
 
-def tells(url: str) -> dict[str, object]:
+def listens(url: str, *, timeout: float = 0.5) -> bool:
+    """Tell whether something may listen there: False only where a connection is refused."""
+    target = Target.parse(url)
+    try:
+        socket.create_connection((target.host, target.port), timeout=timeout).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def tells(url: str, *, access: Access | None = None) -> dict[str, object]:
     """Return what the server's statistics say, empty where it offers none."""
-    service = Service(url, timeout=5.0)
+    service = Service(url, timeout=5.0, **_entry(access))
     try:
         answer = service.get_json(STATS_PATH)
     except (OSError, http.client.HTTPException):
@@ -134,9 +165,9 @@ def tells(url: str) -> dict[str, object]:
     return answer if isinstance(answer, dict) else {}
 
 
-def publishes(url: str) -> bool:
+def publishes(url: str, *, access: Access | None = None) -> bool:
     """Tell whether the server takes events by POST. Publishes nothing."""
-    service = Service(url, timeout=5.0)
+    service = Service(url, timeout=5.0, **_entry(access))
     try:
         # An empty list is a publication of nothing; what refuses it as invalid knows the path too.
         status, _ = service.request("POST", EVENTS_PATH, b"[]")
@@ -147,25 +178,6 @@ def publishes(url: str) -> bool:
     return status // 100 == 2 or status == _UNPROCESSABLE  # noqa: PLR2004 - the class of success
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=_STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _last_words(process: subprocess.Popen[str]) -> str:
-    try:
-        _, complaint = process.communicate(timeout=_STOP_LIMIT)
-    except subprocess.TimeoutExpired:
-        _end(process)
-        return "it printed no address"
-    lines = [line for line in complaint.splitlines() if line.strip()]
-    return (
-        lines[-1].strip().removeprefix("flock-ws: ")
-        if lines
-        else f"exit code {process.returncode}, without a word"
-    )
+def _entry(access: Access | None) -> dict[str, Any]:
+    access = access or Access()
+    return {"headers": access.headers, "ca": access.ca, "insecure": access.insecure}

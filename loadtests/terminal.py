@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, TextIO
 
 from rich.console import Console
@@ -9,9 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from loadtests.answers import Verdict, counted, milliseconds, seconds
-from loadtests.run import Begun, Progress
-from loadtests.scenario import COHORTS, FOREIGN_BUFFER_BYTES, SCENARIOS, SERVER_BUFFER_BYTES
+from loadtests.live import Progress
+from loadtests.metrics import Metric
+from loadtests.pipe import LAGGING_KINDS, Pipe
+from loadtests.report.comparison import Compared, notable
+from loadtests.run import Begun
+from loadtests.scenario import Scenario
+from loadtests.screen import Screen
 from loadtests.verdict import Judgement
+from simulators.report.printable import printable
 
 __all__ = ["Terminal"]
 
@@ -23,6 +31,7 @@ _STYLES = {
 }
 _PLAIN_WIDTH = 120
 _WIDEST = 140
+_LINE_EVERY = 2.9
 
 
 class Terminal:
@@ -38,62 +47,85 @@ class Terminal:
         # Under NO_COLOR rich would still write bold and dim: plain means plain.
         colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
         self._console = Console(file=stream, highlight=False, width=width, color_system=colours)
+        self._draws = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._draws = self._draws and colours is not None
+        self._screen: Screen | None = None
+        self._told_at = -_LINE_EVERY
         if width is None:
             room = self._console.width if stream.isatty() else _PLAIN_WIDTH
             self._console.width = min(room, _WIDEST)
 
     def say(self, text: str, *, style: str = "") -> None:
         """Write a line, wrapped where it is too long."""
-        self._console.print(Text(text, style=style))
+        self._console.print(Text(printable(text), style=style))
 
-    def scenarios(self) -> None:
-        """List the scenarios that come with the package."""
-        for scenario in SCENARIOS.values():
-            self.say(f"{scenario.name}: {scenario.proves}")
-            clients = ", ".join(f"{getattr(scenario, cohort)} {cohort}" for cohort in COHORTS)
-            self.say(f"  {clients}; {scenario.rate:g} events/s of {scenario.size_bytes} bytes")
-            self.say(f"  for {scenario.duration:g} s")
+    def scenarios(self, scenarios: Iterable[Scenario]) -> None:
+        """List scenarios: what each proves, and who connects."""
+        for one in scenarios:
+            self._console.print(Text.assemble((f"{one.name:10}", "bold"), one.proves))
+            events = f"{one.rate:g} events/s of {one.size_bytes} bytes for {one.duration:g} s"
+            self.say(f"{'':10}{_clients(one)}; {events}", style="dim")
+
+    def metrics(self, metrics: Iterable[Metric]) -> None:
+        """List metrics: the name that a threshold takes, and what each is."""
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        table.add_column("metric", no_wrap=True)
+        table.add_column("unit", no_wrap=True)
+        table.add_column("what it is")
+        for one in metrics:
+            name = f"{one.name}[window]" if one.windowed else one.name
+            table.add_row(Text(name), Text(one.unit), Text(one.summary))
+        self._console.print(table)
 
     def begun(self, begun: Begun) -> None:
         """Say what is about to be done."""
         scenario, server = begun.scenario, begun.server
-        buffers = SERVER_BUFFER_BYTES if server.tuned else FOREIGN_BUFFER_BYTES
         where = "own process" if server.started_here else "already there"
-        clients = [f"{scenario.healthy} healthy"]
-        if scenario.slow:
-            clients.append(f"{scenario.slow} slow ({scenario.slow_bytes_per_second:g} bytes/s)")
-        clients += [
-            f"{getattr(scenario, name)} {name}"
-            for name in ("stalled", "dead")
-            if getattr(scenario, name)
-        ]
         events = f"{scenario.rate:g}/s of {scenario.size_bytes} bytes for {scenario.duration:g} s"
         if not begun.publishing:
             events = f"not published by this run; listening for {scenario.duration:g} s"
-        began = "publishing" if begun.publishing else "listening"
-        pipe = counted(scenario.pipe_bytes(server_buffer_bytes=buffers))
-        fill = seconds(scenario.fill_time("stalled", server_buffer_bytes=buffers))
-        limit = seconds(scenario.eviction_limit("stalled", server_buffer_bytes=buffers))
         lines = {
             "scenario": f"{scenario.name}: {scenario.proves}",
             "server": f"{server.manager or 'unknown'} at {server.url} ({where})",
-            "clients": ", ".join(clients),
+            "clients": _clients(scenario),
             "events": events,
         }
-        if scenario.clients > scenario.healthy:
-            lines["faults"] = f"{seconds(scenario.baseline)} after {began} began"
-        if scenario.slow or scenario.stalled:
-            lines["pipe"] = f"a client that does not read absorbs {pipe} bytes"
-            if begun.publishing:
-                lines["pipe"] += f": {fill} at this rate; it must be out of the pool within {limit}"
+        if scenario.faulty_clients:
+            began = "publishing" if begun.publishing else "listening"
+            lines["faults"] = f"from {seconds(scenario.first_turn)} after {began} began"
+        if told := _pipe(begun):
+            lines["pipe"] = told
         for name, line in lines.items():
-            self._console.print(Text.assemble((f"{name:9}", "bold"), line))
+            self._console.print(Text.assemble((f"{name:9}", "bold"), printable(line)))
         self._console.print()
 
+    @contextmanager
+    def watching(self, scenario: Scenario) -> Iterator[None]:
+        """Show progress in place, as one view that is drawn anew, while this lasts.
+
+        Where there is no terminal to draw on, or ``NO_COLOR`` is set, it changes nothing: each
+        progress is a line then.
+        """
+        if not self._draws:
+            yield
+            return
+        with Screen(self._console, scenario) as screen:
+            self._screen = screen
+            try:
+                yield
+            finally:
+                self._screen = None
+
     def progress(self, progress: Progress) -> None:
-        """Write one line about where the run stands."""
+        """Show where the run stands: in the view, or as a line every three seconds."""
+        if self._screen is not None:
+            self._screen.progress(progress)
+            return
+        if not progress.note and progress.time - self._told_at < _LINE_EVERY:
+            return
+        self._told_at = progress.time
         if progress.note:
-            line = f"{progress.time:4.0f} s  {progress.note}"
+            line = f"{progress.time:4.0f} s  {printable(progress.note)}"
             self._console.print(Text(line, style="cyan"))
             return
         parts = [f"clients {progress.clients}/{progress.asked}"]
@@ -117,8 +149,54 @@ class Terminal:
         table.add_column("verdict", no_wrap=True)
         for answer in judgement.answers:
             verdict = Text(answer.verdict.value, style=_STYLES[answer.verdict])
-            table.add_row(Text(answer.question), Text(answer.expected), Text(answer.seen), verdict)
+            told = (answer.question, answer.expected, answer.seen)
+            table.add_row(*(Text(printable(one)) for one in told), verdict)
         self._console.print()
         self._console.print(table)
         self._console.print()
-        self.say(judgement.line, style=_STYLES[judgement.verdict])
+        self.verdict(judgement)
+
+    def verdict(self, judgement: Judgement, *, name: str = "") -> None:
+        """Write the verdict in one line, after the name of its run where there are several."""
+        line = f"{name}: {judgement.line}" if name else judgement.line
+        self.say(line, style=_STYLES[judgement.verdict])
+
+    def comparison(self, rows: Iterable[Compared], names: Sequence[str]) -> None:
+        """Write what clearly changed from one run to another."""
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        table.add_column("metric")
+        for name in (*names, "ratio"):
+            table.add_column(Text(printable(name)), justify="right")
+        for row in notable(rows):
+            style = {True: "green", False: "red", None: ""}[row.better]
+            word = {True: " better", False: " worse", None: ""}[row.better]
+            ratio = Text(f"{row.ratio_told}{word}", style=style)
+            cells = (Text(told) for told in (row.name, row.before_told, row.after_told))
+            table.add_row(*cells, ratio)
+        self._console.print()
+        self._console.print(table)
+
+
+def _clients(scenario: Scenario) -> str:
+    if scenario.search is not None:
+        search, first = scenario.search, scenario.cohorts[0]
+        return (
+            f"{first.count} {first.name}, then {search.clients} more every {search.every:g} s,"
+            f" up to {scenario.clients}"
+        )
+    return ", ".join(f"{one.count} {one.name}" for one in scenario.cohorts if one.count)
+
+
+def _pipe(begun: Begun) -> str:
+    """Say how long a client that does not read can hide; empty when there is none."""
+    scenario, pipe = begun.scenario, Pipe(begun.scenario, begun.server.tuned)
+    lagging = [one for one in scenario.cohorts if one.count and one.user in LAGGING_KINDS]
+    if not lagging:
+        return ""
+    told = f"a client that does not read absorbs {counted(pipe.size_bytes)} bytes"
+    if not begun.publishing:
+        return told
+    slowest = max(map(pipe.fill_time, lagging))
+    limit = max(map(pipe.eviction_limit, lagging))
+    due = f"it must be out of the pool within {seconds(limit)}"
+    return f"{told}: {seconds(slowest)} at this rate; {due}"

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests import evictions, questions
+from loadtests import bounds, evictions, questions
 from loadtests.answers import Answer, Verdict
 from loadtests.case import Case
+from loadtests.cohorts import Cohort
 from loadtests.record import Record
-from loadtests.scenario import COHORTS
 
 __all__ = ["EXIT_CODES", "Judgement", "judge"]
 
@@ -15,6 +15,7 @@ EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 """The exit code of each verdict; 2 is for a run that could not begin."""
 
 _REASONS_SHOWN = 4
+_NEVER = " clients were never evicted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Judgement:
         found = [answer for answer in self.answers if answer.verdict is verdict]
         if verdict is Verdict.INCONCLUSIVE:
             # A run that was cut short or could not measure is the cause of what it left open.
-            found.sort(key=lambda answer: not answer.key.startswith("run."))
-        return tuple(answer.reason for answer in found)
+            found.sort(key=lambda one: (not one.key.startswith("run."), one.key != "run.generator"))
+        return tuple(_gathered([answer.reason for answer in found]))
 
     @property
     def exit_code(self) -> int:
@@ -80,18 +81,38 @@ class Judgement:
 def judge(record: Record) -> Judgement:
     """Answer every question that applies to a run."""
     case = Case.of(record)
-    # Stalled before slow: who never reads is the plainest case, and the first reason to give.
-    faulty = sorted(COHORTS[1:], key=["stalled", "slow", "dead"].index)
+    cohorts = sorted(case.scenario.cohorts, key=_weight)
+    thresholds = case.scenario.thresholds
+    held_up = [text for text in thresholds if text.startswith("publisher.")]
     answers = [
         questions.server_alive(case),
-        *(evictions.evicted(case, cohort) for cohort in faulty),
+        *(evictions.evicted(case, cohort) for cohort in cohorts),
+        evictions.zombies(case),
         questions.publisher(case),
+        *(bounds.asked(case, text) for text in held_up),
         questions.spared(case),
         questions.complete(case),
-        questions.latency(case),
-        questions.blast_radius(case),
-        evictions.zombies(case),
+        questions.truth(case),
+        *(bounds.asked(case, text) for text in thresholds if text not in held_up),
         questions.load(case),
         questions.generator(case),
     ]
     return Judgement(tuple(answer for answer in answers if answer is not None))
+
+
+def _weight(cohort: Cohort) -> int:
+    """Stalled before slow: who never reads is the plainest case, and the first reason to give."""
+    order = ("stalled", "slow", "half_open", "dead", "never_pongs")
+    return order.index(cohort.user) if cohort.user in order else len(order)
+
+
+def _gathered(reasons: list[str]) -> list[str]:
+    """Put into one reason what is the same of several cohorts."""
+    never = [reason for reason in reasons if reason.endswith(_NEVER) and reason[0].isalpha()]
+    if len(never) < 2:  # noqa: PLR2004 - one alone says it best itself
+        return reasons
+    names = [reason.removesuffix(_NEVER) for reason in never]
+    together = f"{', '.join(names[:-1])} and {names[-1]}{_NEVER}"
+    return [
+        together if reason is never[0] else reason for reason in reasons if reason not in never[1:]
+    ]

@@ -175,7 +175,9 @@ class Conduct:
                 case StalledReader() | Death() if fault.after_seconds and not fault.at_once:
                     self._after(fault.after_seconds, self._happen, fault)
                 case PulsingReader():
-                    self._after(fault.on, self._pulse, fault)
+                    self._after(fault.after_seconds + fault.on, self._pulse, fault)
+                case NeverPongs() if fault.after_seconds:
+                    self._after(fault.after_seconds, self._happen, fault)
                 case UnsolicitedPongs() | PingFlood() | Flood() | Inbound():
                     self._after(fault.after_seconds, self._send, fault)
                 case Timeout():
@@ -333,6 +335,8 @@ class Conduct:
         stamp = None
         for fault in self._faults:
             match fault:
+                case NeverPongs() if fault.after_seconds and fault.kind not in self._happened:
+                    pass
                 case NeverPongs() | SilentApplication():
                     return
                 case LatePong():

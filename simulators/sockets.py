@@ -81,7 +81,7 @@ class SocketClient(Actor):
             what `TinyWindow` says, and the system's own for any other; 0 is the system's own for
             all.
         headers: further headers of the request.
-        subprotocol: offered to the server.
+        subprotocol: offered to the server; several as ``"chat.v2, chat.v1"``.
         ssl: for ``wss://``; the system's default context when None.
         local_address: where to connect from, say ``127.0.0.7``; see `loopback_addresses`.
         on_message: called with the client and the payload of each text or binary message, before

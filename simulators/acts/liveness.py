@@ -29,8 +29,14 @@ def _nothing(*_: bytes) -> None:
 
 def never_pongs(actor: Actor, fault: NeverPongs) -> None:
     """Answer no ping."""
-    del fault
-    actor.on_ping = actor.on_application_ping = _nothing
+
+    def fall_silent() -> None:
+        actor.on_ping = actor.on_application_ping = _nothing
+
+    if fault.after_seconds:
+        actor.after(fault.after_seconds, fall_silent)
+    else:
+        fall_silent()
 
 
 def late_pong(actor: Actor, fault: LatePong) -> None:

@@ -52,4 +52,4 @@ def pulsing(actor: Actor, fault: PulsingReader) -> None:
         actor.resume()
         actor.after(fault.on, pause)
 
-    actor.after(fault.on, pause)
+    actor.after(fault.after_seconds + fault.on, pause)

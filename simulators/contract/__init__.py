@@ -13,6 +13,7 @@ from importlib import import_module
 
 from simulators.contract.adapters import Adapter, Names, Subject
 from simulators.contract.bench import Bench
+from simulators.contract.blackbox import check_application, check_server
 from simulators.contract.config import Config
 from simulators.contract.coverage import ON_SOCKETS, UNCOVERED, covering
 from simulators.contract.examination import adapt, check_manager, check_one
@@ -43,8 +44,10 @@ __all__ = [
     "Subject",
     "adapt",
     "check",
+    "check_application",
     "check_manager",
     "check_one",
+    "check_server",
     "covering",
     "select_checks",
 ]
@@ -60,5 +63,7 @@ for _area in (
     "shutdown",
     "memory",
     "lifecycle",
+    "tcp_delivery",
+    "tcp_ending",
 ):
     import_module(f"{__name__}.{_area}")

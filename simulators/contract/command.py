@@ -5,15 +5,19 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from simulators.contract.adapters import Names
+from simulators.contract.applications import is_application
+from simulators.contract.blackbox import check_application, check_server
 from simulators.contract.config import Config
 from simulators.contract.examination import check_manager
-from simulators.contract.registry import CHECKS, select_checks
+from simulators.contract.loader import find
+from simulators.contract.registry import CHECKS, Check, select_checks
 from simulators.contract.results import Report, Result
 from simulators.contract.watchdog import LAST_RESORTS
 from simulators.errors import OptionError, SimulatorError
@@ -32,10 +36,16 @@ examples:
       every check on one manager: a class, a function that makes one, or an instance
   flock-ws check myapp.ws:manager --select heartbeat,evict.socket_is_closed
       some checks: ids, areas, patterns, levels (MUST) or classes of mistakes (D19)
+  flock-ws check myapp.ws:manager --no-sockets
+      in virtual time only: nothing opens a socket
   flock-ws check myapp.ws:Hub --join 'enter(websocket, room)' --broadcast 'tell(room, message)'
       what adds a client and what sends to all, where it cannot be told
   flock-ws check myapp.ws:Old myapp.ws:New --html report.html
       two managers side by side
+  flock-ws check --app myapp.main:app --publish 'POST /events {"text": "{message}"}'
+      an application, from outside; what makes it broadcast is mostly found out
+  flock-ws check ws://127.0.0.1:8000/ws --say '{message}'
+      a server that runs, by what its clients see; up to 40 MB go through it
 """
 
 
@@ -46,9 +56,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "managers",
         nargs="*",
-        metavar="MODULE:NAME",
-        help="a class, a function that makes a manager, or a manager",
+        metavar="WHAT",
+        help="MODULE:NAME of a class, a function that makes a manager, a manager, or an ASGI "
+        "application; or ws://HOST:PORT/PATH of a running server",
     )
+    add(
+        "--app",
+        action="append",
+        default=[],
+        metavar="MODULE:NAME",
+        help="an ASGI application, or a function that makes one",
+    )
+    add("--path", help="of an application's WebSocket endpoint, such as /ws")
+    add(
+        "--publish",
+        metavar="REQUEST",
+        help='what makes it broadcast: \'POST /api/events {"text": "{message}"}\'',
+    )
+    add("--say", metavar="TEXT", help="the same, said by a client: '{message}'")
     add("--list", action="store_true", help="list the checks and what each promises")
     add("--select", action="append", metavar="CHECKS", help="which checks [all]")
     add("--seed", type=int, metavar="N", help="repeats a run [0]")
@@ -65,10 +90,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID=REASON",
         help="a check that may fail, and why; it must not pass then",
     )
-    add("--config", metavar="FILE", help="a TOML file with names, a [profile] and [expect]")
+    add("--config", metavar="FILE", help="a TOML file with all this, a [profile] and [expect]")
     add("--join", metavar="CALL", help="what adds a client, such as 'enter(websocket, id)'")
     add("--leave", metavar="CALL", help="what removes one, such as 'exit(id)'")
     add("--broadcast", metavar="CALL", help="what sends to all, such as 'tell(room, message)'")
+    add(
+        "--sockets",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run the checks on real sockets too, a few seconds [yes]",
+    )
+    add(
+        "--protocol",
+        default="auto",
+        metavar="NAME",
+        help="uvicorn's WebSocket protocol for them: websockets-sansio, wsproto, or MODULE:CLASS "
+        "[%(default)s]",
+    )
     add("--json", metavar="FILE", help="write the report as JSON")
     add("--junit", metavar="FILE", help="write it for a build server")
     add("--html", metavar="FILE", help="write it as one page")
@@ -87,15 +125,16 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     if arguments.list:
-        _say(_listed(config.select))
+        _say(_listed(select_checks(config.select, sockets=True)))
         return 0
-    if not arguments.managers:
+    names = [*arguments.managers, *arguments.app]
+    if not names:
         raise OptionError(
             "name a manager: flock-ws check myapp.ws:ConnectionManager (or --list the checks)"
         )
-    checks = select_checks(config.select)
+    checks = select_checks(config.select, sockets=arguments.sockets)
     reports: list[Report] = []
-    for name in arguments.managers:
+    for name in names:
         show = _progress(name, len(checks))
         results: list[Result] = []
 
@@ -108,19 +147,48 @@ def _run(arguments: argparse.Namespace) -> int:
             show(result)
 
         with _last_resort(arguments, reports, name=name, results=results, config=config):
-            report = check_manager(
-                name,
-                profile=config.profile,
-                expected_failures=config.expect,
-                select=config.select,
-                seed=config.seed,
-                seeds=config.seeds,
-                names=config.names,
-                progress=note,
-            )
+            report = _checked(name, arguments, config, progress=note)
         reports.append(report)
     _write(arguments, reports)
     return 0 if all(report.verdict == "pass" for report in reports) else 1
+
+
+def _checked(
+    name: str,
+    arguments: argparse.Namespace,
+    config: Config,
+    *,
+    progress: Callable[[Result], None],
+) -> Report:
+    """Check a manager, an application or a server, whichever a name names."""
+    options: dict[str, Any] = {
+        "profile": config.profile,
+        "expected_failures": config.expect,
+        "select": config.select,
+        "seed": config.seed,
+        "progress": progress,
+    }
+    if name.startswith(("ws://", "wss://")):
+        _refuse(name, "a server", config.names, "path" if "path" in config.outside else None)
+        return check_server(name, **(options | dict(config.outside)))
+    options |= {
+        "seeds": config.seeds,
+        "sockets": arguments.sockets,
+        "protocol": arguments.protocol,
+    }
+    if name in arguments.app or name.endswith("()") or is_application(find(name)[2]):
+        _refuse(name, "an application", config.names)
+        return check_application(name, **(options | dict(config.outside)))
+    _refuse(name, "a manager", Names(), *config.outside)
+    return check_manager(name, names=config.names, **options)
+
+
+def _refuse(name: str, kind: str, names: Names, *others: str | None) -> None:
+    """Refuse options that mean nothing for what is checked."""
+    said = [word for word in ("join", "leave", "broadcast") if getattr(names, word) is not None]
+    meaningless = [*said, *(word for word in others if word is not None)]
+    if meaningless:
+        raise OptionError(f"{name} is {kind}: --{meaningless[0]} means nothing for it")
 
 
 @contextmanager
@@ -135,7 +203,7 @@ def _last_resort(
     """Write what is known and end the process, should a manager not let itself be stopped."""
 
     def give_up(where: str) -> None:
-        left = select_checks(config.select)[len(results) :]
+        left = select_checks(config.select, sockets=arguments.sockets)[len(results) :]
         why = f"it computes without end at {where}, and catches whatever stops it"
         found = [
             Result(
@@ -181,9 +249,14 @@ def _config(arguments: argparse.Namespace) -> Config:
     names: Names = replace(
         config.names, **{name: text for name, text in given.items() if text is not None}
     )
+    outside = {name: getattr(arguments, name) for name in ("path", "publish", "say")}
     return replace(
         config,
         names=names,
+        outside={
+            **config.outside,
+            **{name: text for name, text in outside.items() if text is not None},
+        },
         expect=expected,
         select=",".join(arguments.select) if arguments.select else config.select,
         seed=config.seed if arguments.seed is None else arguments.seed,
@@ -223,10 +296,12 @@ def _write(arguments: argparse.Namespace, reports: list[Report]) -> None:
 def _repeated(arguments: argparse.Namespace) -> list[str]:
     """Return the words that must be typed again to repeat a check."""
     words: list[str] = []
-    for name in ("config", "join", "leave", "broadcast"):
+    for name in ("config", "join", "leave", "broadcast", "path", "publish", "say"):
         value = getattr(arguments, name)
         if value is not None:
             words += [f"--{name}", value]
+    if arguments.protocol != "auto":
+        words += ["--protocol", arguments.protocol]
     return words
 
 
@@ -249,8 +324,7 @@ def _progress(name: str, count: int) -> Callable[[Result], None]:
     return show
 
 
-def _listed(select: str | None) -> str:
-    checks = select_checks(select)
+def _listed(checks: Sequence[Check]) -> str:
     width = max(len(check.id) for check in checks)
     lines = []
     for check in checks:

@@ -25,7 +25,9 @@ from simulators.errors import OptionError
 
 __all__ = ["Config"]
 
-_TEXTS = ("join", "leave", "broadcast", "shutdown", "history", "said", "payload", "select")
+_NAMES = ("join", "leave", "broadcast", "shutdown", "history", "said", "payload")
+_OUTSIDE = ("path", "publish", "say")
+_TEXTS = (*_NAMES, *_OUTSIDE, "select")
 _NUMBERS = ("seed", "seeds")
 _TABLES = ("profile", "expect")
 
@@ -36,6 +38,7 @@ class Config:
 
     Attributes:
         names: what joins, leaves and broadcasts.
+        outside: how an application is used from outside: ``path``, ``publish`` and ``say``.
         profile: the numbers of the promises.
         expect: ids of checks that may fail, with the reasons.
         select: which checks; all when None.
@@ -44,6 +47,7 @@ class Config:
     """
 
     names: Names = field(default_factory=Names)
+    outside: Mapping[str, str] = field(default_factory=dict)
     profile: Profile = field(default_factory=Profile)
     expect: Mapping[str, str] = field(default_factory=dict)
     select: str | None = None
@@ -85,13 +89,12 @@ class Config:
         for name in _TABLES:
             if not isinstance(form.get(name, {}), Mapping):
                 raise OptionError(f"{name} must be a table, [{name}], not {form[name]!r}")
-        texts: dict[str, Any] = {
-            name: form[name] for name in _TEXTS if name in form and name != "select"
-        }
+        texts: dict[str, Any] = {name: form[name] for name in _NAMES if name in form}
         if "payload" in texts:
             texts["payload"] = find(texts["payload"])[2]
         return cls(
             names=Names(**texts),
+            outside={name: form[name] for name in _OUTSIDE if name in form},
             profile=Profile.from_dict(form.get("profile", {})),
             expect=dict(form.get("expect", {})),
             select=form.get("select"),

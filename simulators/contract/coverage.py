@@ -1,4 +1,4 @@
-"""Which classes of mistakes are looked for where; numbered as in ``docs/defects.md``."""
+"""Which classes of mistakes are looked for where; numbered as in ``docs/contract.md``."""
 
 from simulators.contract.registry import CHECKS
 

@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -20,10 +20,21 @@ from simulators.contract.registry import CHECKS, Check, select_checks
 from simulators.contract.results import Report, Result
 from simulators.contract.runner import Budget, run_bounded, run_check
 from simulators.contract.signatures import AdapterError
+from simulators.contract.sites import ManagerSite
+from simulators.contract.tcp_runner import run_on_sockets
 from simulators.contract.watchdog import TookTooLong
 from simulators.errors import OptionError, SimulatorError
 
-__all__ = ["adapt", "check_manager", "check_one", "subject_of"]
+__all__ = [
+    "adapt",
+    "against",
+    "check_manager",
+    "check_one",
+    "expected_of",
+    "off_loop",
+    "subject_of",
+    "versions_of",
+]
 
 T = TypeVar("T")
 
@@ -40,12 +51,16 @@ def check_manager(
     seeds: int = 3,
     names: Names | None = None,
     name: str | None = None,
+    sockets: bool = False,
+    protocol: str = "auto",
     progress: Callable[[Result], object] | None = None,
 ) -> Report:
     """Check which promises a manager keeps. Synchronous; may be called wherever code runs.
 
-    Not shown: anything that needs a real socket or a real server. What a manager does to the
-    process as a whole (signals, files, threads of its own) is not undone.
+    What a manager does to the process as a whole (signals, files, threads of its own) is not
+    undone. One that computes without end *and* catches ``BaseException`` cannot be stopped from
+    within its process: after some seconds a line on standard error says so, and the call does not
+    return. ``flock-ws check`` ends its own process then, with the report and exit code 1.
 
     Args:
         factory: makes a manager: a class, or a function. Called for each check with
@@ -59,6 +74,9 @@ def check_manager(
         seeds: under how many seeds those checks run that depend on chance.
         names: what joins, leaves and broadcasts, where it cannot be told.
         name: how the report calls the manager.
+        sockets: whether the checks on real sockets run as well; they take real time.
+        protocol: uvicorn's WebSocket protocol for them: ``auto``, ``websockets-sansio``,
+            ``wsproto``, or a class as ``module:Class``.
         progress: called with each result.
 
     Raises:
@@ -71,12 +89,12 @@ def check_manager(
         'pass'
     """
     profile = profile or Profile()
-    expected = _expected(expected_failures)
-    checks = select_checks(select)
+    expected = expected_of(expected_failures)
+    checks = select_checks(select, sockets=sockets)
     if seeds < 1:
         raise OptionError(f"seeds must be at least 1, not {seeds!r}")
     subject = subject_of(factory, name=name)
-    return _off_loop(
+    return off_loop(
         lambda: _examine(
             subject,
             checks,
@@ -85,6 +103,7 @@ def check_manager(
             seed=seed,
             seeds=seeds,
             names=names,
+            protocol=protocol,
             progress=progress,
         )
     )
@@ -100,6 +119,7 @@ def check_one(
     seed: int = 0,
     seeds: int = 3,
     names: Names | None = None,
+    protocol: str = "auto",
 ) -> Result:
     """Run one check.
 
@@ -112,18 +132,22 @@ def check_one(
         seed: the same.
         seeds: the same.
         names: the same.
+        protocol: the same.
     """
     profile = profile or Profile()
     (check,) = select_checks([check_id])
-    expected = _expected(expected_failures)
+    expected = expected_of(expected_failures)
     subject = subject_of(factory)
 
     def run() -> Result:
         used = adapter or _detect(subject, names)
-        result = run_check(check, used, profile=profile, seed=seed, seeds=seeds)
-        return _against(result, expected.get(check.id))
+        if check.tier == "sockets":
+            (result,) = _on_sockets([check], used, profile=profile, seed=seed, protocol=protocol)
+        else:
+            result = run_check(check, used, profile=profile, seed=seed, seeds=seeds)
+        return against(result, expected.get(check.id))
 
-    return _off_loop(run)
+    return off_loop(run)
 
 
 def adapt(factory: Callable[..., Any] | Subject | str, *, names: Names | None = None) -> Adapter:
@@ -133,7 +157,7 @@ def adapt(factory: Callable[..., Any] | Subject | str, *, names: Names | None = 
         AdapterError: something could not be told; the message asks for exactly that.
     """
     subject = subject_of(factory)
-    return _off_loop(lambda: _detect(subject, names))
+    return off_loop(lambda: _detect(subject, names))
 
 
 def subject_of(factory: Callable[..., Any] | Subject | str, *, name: str | None = None) -> Subject:
@@ -164,26 +188,47 @@ def _examine(
     seed: int,
     seeds: int,
     names: Names | None,
+    protocol: str,
     progress: Callable[[Result], object] | None,
 ) -> Report:
     started = time.perf_counter()
     adapter = _detect(subject, names)
     budget = Budget()
     results = []
-    for check in checks:
-        result = run_check(check, adapter, profile=profile, seed=seed, seeds=seeds, budget=budget)
-        result = _against(result, expected.get(check.id))
-        results.append(result)
+
+    def note(result: Result) -> None:
+        results.append(against(result, expected.get(result.check_id)))
         if progress is not None:
-            progress(result)
+            progress(results[-1])
+
+    for check in (check for check in checks if check.tier == "virtual"):
+        note(run_check(check, adapter, profile=profile, seed=seed, seeds=seeds, budget=budget))
+    for result in _on_sockets(
+        [check for check in checks if check.tier == "sockets"],
+        adapter,
+        profile=profile,
+        seed=seed,
+        protocol=protocol,
+    ):
+        note(result)
     return Report(
         manager=subject.name,
         adapter="\n".join(adapter.describe()),
         profile=profile.as_dict(),
         results=tuple(results),
         seed=seed,
-        versions=_versions(),
+        versions=versions_of(),
         elapsed=round(time.perf_counter() - started, 3),
+    )
+
+
+def _on_sockets(
+    checks: Sequence[Check], adapter: Adapter, *, profile: Profile, seed: int, protocol: str
+) -> list[Result]:
+    if not checks:
+        return []
+    return run_on_sockets(
+        checks, lambda: ManagerSite(adapter, protocol=protocol), profile=profile, seed=seed
     )
 
 
@@ -207,7 +252,7 @@ def _detect_on_loop(
     subject: Subject, names: Names | None, *, tries: bool
 ) -> tuple[Adapter | None, BaseException | None]:
     loop = SimLoop(max_steps=400_000)
-    with quiet(loop):
+    with quiet(loop.time, seed=loop.seed):
         loop.set_exception_handler(lambda *_: None)
         try:
             with virtual_clock(loop):
@@ -216,7 +261,7 @@ def _detect_on_loop(
             loop.close()
 
 
-def _against(result: Result, reason: str | None) -> Result:
+def against(result: Result, reason: str | None) -> Result:
     """Judge a result against what was expected of it."""
     if reason is None:
         return result
@@ -232,7 +277,12 @@ def _against(result: Result, reason: str | None) -> Result:
     return replace(result, expected=reason)
 
 
-def _expected(expected: Mapping[str, str] | None) -> dict[str, str]:
+def expected_of(expected: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the expected failures.
+
+    Raises:
+        OptionError: one is no check, or has no reason.
+    """
     for check_id, reason in (expected or {}).items():
         if check_id not in CHECKS:
             near = difflib.get_close_matches(check_id, CHECKS, n=1)
@@ -243,7 +293,7 @@ def _expected(expected: Mapping[str, str] | None) -> dict[str, str]:
     return dict(expected or {})
 
 
-def _off_loop(work: Callable[[], T]) -> T:
+def off_loop(work: Callable[[], T]) -> T:
     """Run something that runs loops of its own: in another thread if one runs in this."""
     try:
         asyncio.get_running_loop()
@@ -272,9 +322,10 @@ def _name_of(factory: Callable[..., Any]) -> str:
     return str(name)
 
 
-def _versions() -> dict[str, str]:
+def versions_of() -> dict[str, str]:
+    """Return the versions of Python and of the packages that matter."""
     versions = {"python": platform.python_version()}
-    for package in ("flock-ws", "starlette", "pydantic"):
+    for package in ("flock-ws", "starlette", "pydantic", "uvicorn", "websockets"):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

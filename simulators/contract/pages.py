@@ -18,6 +18,12 @@ decides the verdict, a **SHOULD** does not. A check whose promise a manager does
 offered*; one whose fault never took place is *unknown*, not passed. What they judge is what clients
 saw and what the manager shows publicly, never its inside. The numbers (`D19`) are those of the
 [classes of mistakes](#classes-of-mistakes) below.
+
+The area `sockets` takes real connections, to a server on 127.0.0.1, and real time; everything else
+is virtual. The command runs both unless `--no-sockets` says otherwise; the other two take
+`sockets=True`, or such a check by its name. An application (`flock-ws check myapp.main:app`,
+`check_application`) and a running server (`flock-ws check ws://…`, `check_server`) are looked at
+from outside: what cannot be seen from there is not offered.
 """
 
 

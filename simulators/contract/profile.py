@@ -48,6 +48,7 @@ class Profile:
         shutdown_timeout: what a shutdown may take.
         shutdown_is_final: whether nobody is served after a shutdown.
         backlog_bytes: what may pile up for one client that does not read.
+        event_bytes: an event that is larger when it is encoded is refused, and sent to nobody.
         on_return: what ``broadcast`` promises when it returns: every client of that moment has the
             event or is out (``delivered``), it will be sent (``accepted``), or nothing.
     """
@@ -72,6 +73,7 @@ class Profile:
     shutdown_timeout: float | None = 10.0
     shutdown_is_final: bool = True
     backlog_bytes: int | None = 8 * 1024 * 1024
+    event_bytes: int | None = None
     on_return: OnReturn = "delivered"
 
     def __post_init__(self) -> None:
@@ -93,6 +95,7 @@ class Profile:
             "close_timeout",
             "shutdown_timeout",
             "backlog_bytes",
+            "event_bytes",
         ):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,17 +25,17 @@ class Noise(logging.Handler):
         warnings: Python's warnings, such as a coroutine that was never awaited.
     """
 
-    def __init__(self, loop: SimLoop) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(logging.INFO)
         self.records: list[tuple[float, int, str]] = []
         self.printed = io.StringIO()
         self.warnings: list[str] = []
-        self._loop = loop
+        self._clock = clock
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record."""
         if record.name != "asyncio":
-            self.records.append((self._loop.time(), record.levelno, record.getMessage()))
+            self.records.append((self._clock(), record.levelno, record.getMessage()))
 
     def lines(self) -> list[str]:
         """Return everything as lines, with the newest last."""
@@ -49,13 +49,13 @@ class Noise(logging.Handler):
 
 
 @contextmanager
-def quiet(loop: SimLoop) -> Iterator[Noise]:
+def quiet(clock: Callable[[], float], *, seed: int = 0) -> Iterator[Noise]:
     """Keep what is logged, printed or warned of; and seed the global random numbers."""
-    noise = Noise(loop)
+    noise = Noise(clock)
     root = logging.getLogger()
     handlers, level, disabled = root.handlers[:], root.level, logging.root.manager.disable
     chance = random.getstate()
-    random.seed(loop.seed)
+    random.seed(seed)
     root.handlers[:] = [noise]
     root.setLevel(logging.INFO)
     logging.disable(logging.NOTSET)

@@ -94,6 +94,8 @@ class Check:
         return {name: default for name, (default, _) in self.sizes.items()}
 
 
+_SOCKETS = "sockets"
+
 CHECKS: dict[str, Check] = {}
 """Every check by its id, in the order in which they run and are shown."""
 
@@ -134,24 +136,33 @@ def check(
     return register
 
 
-def select_checks(patterns: Iterable[str] | str | None) -> tuple[Check, ...]:
+def select_checks(
+    patterns: Iterable[str] | str | None, *, sockets: bool = False
+) -> tuple[Check, ...]:
     """Return the checks that a selection names, in the registry's order.
 
     Args:
         patterns: ids, areas (``heartbeat``), patterns (``evict.*``), levels (``MUST``) or classes
             of mistakes (``D19``); a string may hold several, separated by commas. None: all.
+        sockets: whether that means the checks on real sockets too. Without, only those are meant
+            that are named: by their ids, or by a pattern that begins with ``sockets``.
 
     Raises:
         OptionError: one of them names nothing.
     """
     if patterns is None:
-        return tuple(CHECKS.values())
+        return tuple(found for found in CHECKS.values() if sockets or found.tier == "virtual")
     if isinstance(patterns, str):
         patterns = patterns.split(",")
     words = [word.strip() for pattern in patterns for word in pattern.split(",") if word.strip()]
     chosen: set[str] = set()
     for word in words:
-        found = {check.id for check in CHECKS.values() if _means(check, word)}
+        named = sockets or word.startswith(_SOCKETS)
+        found = {
+            check.id
+            for check in CHECKS.values()
+            if _means(check, word) and (named or check.tier == "virtual")
+        }
         if not found:
             raise OptionError(
                 f"no check is meant by {word!r}: give an id, an area "

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Coroutine, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -30,7 +31,15 @@ from simulators.errors import (
     SimStepLimit,
 )
 
-__all__ = ["Budget", "run_bounded", "run_check"]
+__all__ = [
+    "Budget",
+    "judge",
+    "noise_lines",
+    "not_offered",
+    "result_of",
+    "run_bounded",
+    "run_check",
+]
 
 _SHRINK_RUNS = 24
 _SHRINK_SECONDS = 1.5
@@ -41,6 +50,11 @@ _ENDING = 1.0
 # A large heap takes a while to be collected on a busy machine.
 _COLLECTING = 4.0
 _LINES = 12
+_HIDDEN = {
+    "endpoint": "its manager cannot be reached from outside",
+    "cancel": "its manager cannot be reached from outside",
+    "server": "the server's side of its connections cannot be seen from here",
+}
 
 
 class Budget:
@@ -93,8 +107,8 @@ def run_check(
         budget: shared by the checks on one manager.
     """
     budget = budget or Budget()
-    if (reason := _not_offered(check, adapter, profile)) is not None:
-        return _result(check, _Run("not_offered", reason, seed))
+    if (reason := not_offered(check, adapter.can, profile)) is not None:
+        return result_of(check, "not_offered", reason, seed=seed)
     runs: list[tuple[int, Interleaving]] = [(seed, "fifo")]
     if check.schedules:
         more = range(seed, seed + seeds)
@@ -124,37 +138,50 @@ def run_check(
         rest = SimLoop()
         with (
             contextlib.closing(rest),
-            quiet(rest),
+            quiet(rest.time),
             contextlib.suppress(TookTooLong),
             watchdog(_COLLECTING),
         ):
             gc.collect()
     if last.verdict == "pass" and len(runs) > 1:
         last.message += f"; {len(runs)} runs"
-    return _result(check, last)
+    return result_of(check, last.verdict, last.message, seed=last.seed, evidence=last.evidence)
 
 
-def _not_offered(check: Check, adapter: Adapter, profile: Profile) -> str | None:
+def not_offered(check: Check, can: AbstractSet[str], profile: Profile) -> str | None:
+    """Return why a check has nothing to look at; None where it has.
+
+    Args:
+        check: which.
+        can: what the manager can do.
+        profile: what it promises.
+    """
     if check.promise is not None:
         promised = getattr(profile, check.promise)
         if promised is None or promised is False or promised == "none":
             return f"the profile makes no promise of {check.promise}"
-    missing = sorted(check.needs - adapter.can)
+    missing = sorted(check.needs - can)
+    for hidden, reason in _HIDDEN.items():
+        if hidden in missing:
+            return reason
     return f"it has no {' and no '.join(missing)}" if missing else None
 
 
-def _result(check: Check, run: _Run) -> Result:
+def result_of(
+    check: Check, verdict: Verdict, message: str, *, seed: int, evidence: Evidence | None = None
+) -> Result:
+    """Return what a check found, with what the check says of itself."""
     return Result(
         check_id=check.id,
         level=check.level,
-        verdict=run.verdict,
-        message=run.message,
-        seed=run.seed,
+        verdict=verdict,
+        message=message,
+        seed=seed,
         defects=check.defects,
         why=check.why,
         mend=check.mend,
         tier=check.tier,
-        evidence=run.evidence,
+        evidence=evidence,
     )
 
 
@@ -219,7 +246,7 @@ def _run(
     )
     bench = Bench(adapter=adapter, profile=profile, loop=loop)
     run = _Run("fail", "", seed)
-    with quiet(loop) as noise:
+    with quiet(loop.time, seed=loop.seed) as noise:
         bench.noise = noise
         loop.set_exception_handler(lambda _, context: _note(bench, context))
         try:
@@ -232,9 +259,9 @@ def _run(
             loop.close()
     run.blocked = isinstance(error, TookTooLong | SimStepLimit)
     budget.blocked += run.blocked
-    run.verdict, run.message = _judge(error, message)
+    run.verdict, run.message = judge(error, message)
     if run.verdict in {"fail", "unknown"}:
-        run.evidence = bench.evidence(more=_lines(noise, slept))
+        run.evidence = bench.evidence(more=[*noise_lines(noise), *_naps(slept)])
     return run
 
 
@@ -319,9 +346,15 @@ def _interrupts() -> Iterator[list[bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _judge(  # noqa: PLR0911  # one for each way to end
+def judge(  # noqa: PLR0911  # one for each way to end
     error: BaseException | None, message: Any
 ) -> tuple[Verdict, str]:
+    """Return what the end of a check means.
+
+    Args:
+        error: what it raised; None when it returned.
+        message: what it returned.
+    """
     match error:
         case None:
             return "pass", str(message)
@@ -356,12 +389,17 @@ def _note(bench: Bench, context: dict[str, Any]) -> None:
         bench.lines.append(f"{context.get('message', 'something failed')}{shown}")
 
 
-def _lines(noise: Noise, slept: list[float]) -> list[str]:
+def noise_lines(noise: Noise) -> list[str]:
+    """Return what a manager logged, printed and was warned of, as lines for the evidence."""
     lines = noise.lines()
     if len(lines) > _LINES:
         lines = [*lines[:_LINES], f"… and {len(lines) - _LINES} lines more"]
-    if slept:
-        lines.append(f"time.sleep blocked the loop {len(slept)} times, {sum(slept):g} s in all")
     return [f"log: {line[:200]}" for line in lines] + [
         f"warning: {warning[:200]}" for warning in dict.fromkeys(noise.warnings)
     ]
+
+
+def _naps(slept: list[float]) -> list[str]:
+    if not slept:
+        return []
+    return [f"time.sleep blocked the loop {len(slept)} times, {sum(slept):g} s in all"]

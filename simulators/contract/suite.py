@@ -36,6 +36,8 @@ class ContractTests:
         seeds: under how many seeds those checks run that depend on chance.
         names: what joins, leaves and broadcasts, where it cannot be told.
         strict: whether a broken SHOULD fails.
+        sockets: whether the checks on real sockets run as well, see `check_manager`.
+        protocol: uvicorn's WebSocket protocol for them.
     """
 
     factory: ClassVar[Callable[..., Any] | str | None] = None
@@ -46,12 +48,15 @@ class ContractTests:
     seeds: ClassVar[int] = 3
     names: ClassVar[Names | None] = None
     strict: ClassVar[bool] = True
+    sockets: ClassVar[bool] = False
+    protocol: ClassVar[str] = "auto"
     _adapters: ClassVar[dict[type, Adapter]] = {}
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         """Make one test for each check: pytest calls this for each of the class's tests."""
         if "contract_check" in metafunc.fixturenames:
-            ids = [] if self.factory is None else [c.id for c in select_checks(self.select)]
+            chosen = select_checks(self.select, sockets=self.sockets)
+            ids = [] if self.factory is None else [check.id for check in chosen]
             metafunc.parametrize("contract_check", ids, ids=ids)
 
     def test_contract(self, contract_check: str) -> None:
@@ -69,6 +74,7 @@ class ContractTests:
             expected_failures=self.expected_failures,
             seed=self.seed,
             seeds=self.seeds,
+            protocol=self.protocol,
         )
         self.judge(result)
 

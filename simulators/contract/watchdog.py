@@ -7,6 +7,7 @@ and a wait only when it is over.
 
 import ctypes
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ __all__ = ["LAST_RESORTS", "TookTooLong", "watchdog"]
 _LOOKS = 4
 _AGAIN = 0.1
 _SWALLOWED = 50
+
+_HOPELESS = (
+    "this manager computes without end and catches whatever stops it; nothing in this process can "
+    "end it (the command flock-ws check can, by its own end); it is at"
+)
 
 LAST_RESORTS: list[Callable[[str], None]] = []
 """Called, the last one only, when code swallows the exception over and over, with where it is. It
@@ -90,6 +96,9 @@ def _alarm(patience: _Patience, pause: float) -> Iterator[None]:
             rings += 1
             if rings > _SWALLOWED and LAST_RESORTS:
                 LAST_RESORTS[-1](_spot(frame))
+            if rings == _SWALLOWED and sys.__stderr__ is not None:
+                sys.__stderr__.write(f"flock-ws: {_HOPELESS} {_spot(frame)}\n")
+                sys.__stderr__.flush()
             signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
             raise TookTooLong(_spot(frame))
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.types import Message
@@ -11,8 +12,9 @@ from starlette.websockets import WebSocketState
 from simulators.behaviours import Behaviour
 from simulators.clients import FakeClient
 from simulators.contract.results import Lane
+from simulators.records import Closed
 
-__all__ = ["Attempt", "Witness"]
+__all__ = ["Attempt", "Story", "Witness", "draw_lane"]
 
 
 class Attempt:
@@ -129,54 +131,104 @@ class Witness(FakeClient):
 
     def lane(self, *, until: float) -> Lane:
         """Draw what it went through, up to this time."""
-        start = min(self.joined if self.joined is not None else until, until)
-        turns: list[tuple[float, str]] = [(start, "healthy")]
-        if self.stalled and not self.sends and self.closed is None:
-            turns.append((start, "lagging"))
-        busy = "stalled" if self.stalled or "stall" in self.behaviour.name else "lagging"
-        for attempt in self.sends:
-            if attempt.blocked:
-                turns.append((attempt.start, busy))
-                if attempt.end is not None:
-                    after = "healthy" if attempt.outcome == "sent" else "zombie"
-                    turns.append((attempt.end, after))
-            elif attempt.outcome in {"failed", "cancelled"}:
-                turns.append((attempt.start, "zombie"))
-        over = until
-        if self.close_called is not None:
-            over = min(over, self.close_called.time)
-            turns.append((self.close_called.time, "evicted"))
-        if self.closed is not None and (
-            self.close_called is None or self.closed.time < self.close_called.time
-        ):
-            over = min(over, self.closed.time)
-            turns.append((self.closed.time, "dead"))
-        return Lane(
-            client=self.name,
-            behaviour=self.behaviour.describe(),
-            spans=_spans(turns, over=over, until=until),
-            marks=self._marks(),
+        unread = self.stalled and not self.sends and not (self.close_called or self.closed)
+        return draw_lane(
+            Story(
+                client=self.name,
+                behaviour=self.behaviour.describe(),
+                joined=self.joined,
+                left=self.left,
+                sends=self.sends,
+                stalls=self.stalled or "stall" in self.behaviour.name,
+                behind_since=self.joined if unread else None,
+                close_called=self.close_called,
+                closed=self.closed,
+                remarks=[(misuse.time, misuse.kind) for misuse in self.misuses[:_MOST_MARKS]],
+            ),
+            until=until,
         )
 
-    def _marks(self) -> tuple[tuple[float, str], ...]:
-        marks: list[tuple[float, str]] = []
-        if self.joined is not None:
-            marks.append((self.joined, "joined"))
-        if self.left is not None:
-            marks.append((self.left, "left"))
-        marks += [
-            (attempt.end or attempt.start, f"a send {attempt.outcome}")
-            for attempt in self.sends
-            if attempt.outcome in {"failed", "cancelled"}
-        ][:_MOST_MARKS]
-        if self.close_called is not None:
-            marks.append(
-                (self.close_called.time, f"closed by the manager: {self.close_called.code}")
-            )
-        elif self.closed is not None:
-            marks.append((self.closed.time, "ended by its peer"))
-        marks += [(misuse.time, misuse.kind) for misuse in self.misuses[:_MOST_MARKS]]
-        return tuple(sorted(marks, key=lambda mark: mark[0]))
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What is known of a client when its lane is drawn.
+
+    Attributes:
+        client: its name.
+        behaviour: what it does, in words.
+        joined: when it was handed to the manager.
+        left: when its endpoint took it out.
+        sends: what was sent to it.
+        stalls: whether a send that waits, waits because it does not read.
+        behind_since: from when on there was something that it did not read.
+        close_called: the close by the manager, with its code and time.
+        closed: how its peer saw the end.
+        remarks: other moments worth a word.
+        brief: seconds that a send may take and count as done at once.
+    """
+
+    client: str
+    behaviour: str
+    joined: float | None
+    left: float | None
+    sends: Sequence[Attempt]
+    stalls: bool
+    behind_since: float | None
+    close_called: Closed | None
+    closed: Closed | None
+    remarks: Sequence[tuple[float, str]] = ()
+    brief: float = 0.0
+
+
+def draw_lane(story: Story, *, until: float) -> Lane:
+    """Draw what a client went through, up to this time."""
+    start = min(story.joined if story.joined is not None else until, until)
+    turns: list[tuple[float, str]] = [(start, "healthy")]
+    if story.behind_since is not None:
+        turns.append((max(start, story.behind_since), "lagging"))
+    busy = "stalled" if story.stalls else "lagging"
+    for attempt in story.sends:
+        if attempt.end is None or attempt.end > attempt.start + story.brief:
+            turns.append((attempt.start, busy))
+            if attempt.end is not None:
+                after = "healthy" if attempt.outcome == "sent" else "zombie"
+                turns.append((attempt.end, after))
+        elif attempt.outcome in {"failed", "cancelled"}:
+            turns.append((attempt.start, "zombie"))
+    over = until
+    close_called, closed = story.close_called, story.closed
+    if close_called is not None:
+        over = min(over, close_called.time)
+        turns.append((close_called.time, "evicted"))
+    if closed is not None and (close_called is None or closed.time < close_called.time):
+        over = min(over, closed.time)
+        turns.append((closed.time, "dead"))
+    return Lane(
+        client=story.client,
+        behaviour=story.behaviour,
+        spans=_spans(turns, over=over, until=until),
+        marks=_marks(story),
+    )
+
+
+def _marks(story: Story) -> tuple[tuple[float, str], ...]:
+    marks: list[tuple[float, str]] = []
+    if story.joined is not None:
+        marks.append((story.joined, "joined"))
+    if story.left is not None:
+        marks.append((story.left, "left"))
+    marks += [
+        (attempt.end or attempt.start, f"a send {attempt.outcome}")
+        for attempt in story.sends
+        if attempt.outcome in {"failed", "cancelled"}
+    ][:_MOST_MARKS]
+    if story.close_called is not None:
+        code = story.close_called.code
+        marks.append((story.close_called.time, f"closed by the manager: {code}"))
+    elif story.closed is not None:
+        marks.append((story.closed.time, "ended by its peer"))
+    marks += story.remarks
+    return tuple(sorted(marks, key=lambda mark: mark[0]))
 
 
 _MOST_MARKS = 12

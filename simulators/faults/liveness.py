@@ -26,14 +26,20 @@ class Liveness(ClientFault):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeverPongs(Liveness):
-    """Reads everything and answers no ping, neither the protocol's nor the application's."""
+    """Reads everything and answers no ping, neither the protocol's nor the application's.
+
+    Attributes:
+        after_seconds: how long after the connection it begins; it answers until then.
+    """
 
     kind: ClassVar[str] = "never_pongs"
     expected: ClassVar[str] = "evicts it after its pong timeout, if one is set; else keeps it"
+    after_seconds: Seconds = 0.0
 
     def describe(self) -> str:
         """Say in one line what the client does."""
-        return "answers no ping"
+        later = f" from {self.after_seconds:g} s on" if self.after_seconds else ""
+        return f"answers no ping{later}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

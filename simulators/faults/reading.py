@@ -92,6 +92,7 @@ class PulsingReader(ClientFault):
     Attributes:
         on: how long it reads.
         off: how long it does not.
+        after_seconds: how long after the connection the first `on` begins; it reads until then.
     """
 
     kind: ClassVar[str] = "pulsing_reader"
@@ -100,10 +101,12 @@ class PulsingReader(ClientFault):
     )
     on: Pause
     off: Pause
+    after_seconds: Seconds = 0.0
 
     def describe(self) -> str:
         """Say in one line what the client does."""
-        return f"reads for {self.on:g} s, then not for {self.off:g} s, and so on"
+        later = f", from {self.after_seconds:g} s on" if self.after_seconds else ""
+        return f"reads for {self.on:g} s, then not for {self.off:g} s, and so on{later}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,14 +21,17 @@ __all__ = ["render"]
 _WIDTH = 100
 _TRACKS = 12
 _MESSAGE = 300
+# What fails the build: these decide the verdict, advice does not.
+_FAILURES = (Outcome.BROKEN, Outcome.SURPRISE)
 
 
 def render(reports: Sequence[Report], *, options: Sequence[str] = ()) -> str:
     """Return the XML: a test suite for each manager, a test case for each check.
 
-    A broken SHOULD is a failure as well; its type says so. Whatever came to no verdict, was not
-    offered or failed as expected is skipped, with the reason as its message. It holds no date, so
-    that the same results give the same bytes.
+    Only what decides the verdict is a failure: a broken MUST, and an expected failure that passed.
+    A broken SHOULD is skipped and says so, with the same text; so is, with the reason as its
+    message, whatever came to no verdict, was not offered or failed as expected. It holds no date,
+    so that the same results give the same bytes.
 
     Args:
         reports: one for each manager.
@@ -46,7 +49,7 @@ def render(reports: Sequence[Report], *, options: Sequence[str] = ()) -> str:
 
 def _suite(report: Report, options: Sequence[str]) -> ET.Element:
     counts = Counter(map(outcome, report.results))
-    failures = sum(counts[one] for one in MENDING)
+    failures = sum(counts[one] for one in _FAILURES)
     suite = ET.Element(
         "testsuite",
         {
@@ -78,18 +81,21 @@ def _case(report: Report, result: Result, options: Sequence[str]) -> ET.Element:
         },
     )
     one = outcome(result)
-    if one in MENDING:
+    if one in _FAILURES:
         about = _message(result, one)
         failure = ET.SubElement(case, "failure", {"type": result.level, "message": about})
         failure.text = printable("\n".join(_text(report, result, options)))
     elif one is not Outcome.KEPT:
-        ET.SubElement(case, "skipped", {"type": one.meaning, "message": _message(result, one)})
+        about = _message(result, one)
+        skipped = ET.SubElement(case, "skipped", {"type": one.meaning, "message": about})
+        if one in MENDING:
+            skipped.text = printable("\n".join(_text(report, result, options)))
     return case
 
 
 def _message(result: Result, one: Outcome) -> str:
     said = result.expected if one is Outcome.EXPECTED else result.message
-    meaning = "" if one in MENDING else f"{one.meaning}: "
+    meaning = "" if one in _FAILURES else f"{one.meaning}: "
     return printable(shortened(f"{meaning}{said}", width=_MESSAGE))
 
 

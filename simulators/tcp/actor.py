@@ -54,6 +54,7 @@ class Actor:
         connected_at: the loop's time when the handshake was done.
         stalled_at: when it last stopped reading; it stays after `resume`.
         died_at: when it died of its own doing.
+        steady_pieces: how many pieces `steadily` has sent.
         protocol_error: what the server did against the protocol, if it did.
         unmet: the faults that it could not produce on this connection, each with the reason.
         compresses: whether the server agreed to take compressed messages.
@@ -80,6 +81,7 @@ class Actor:
         self.connected_at: float | None = None
         self.stalled_at: float | None = None
         self.died_at: float | None = None
+        self.steady_pieces = 0
         self.protocol_error: FrameError | None = None
         self.unmet: dict[str, str] = {}
         self.compresses = False
@@ -348,6 +350,7 @@ class Actor:
                 begun, sent = now, 0
             elif due > sent:
                 self.write(b"".join(piece() for _ in range(due - sent)))
+                self.steady_pieces += due - sent
                 sent = due
             self.after(max(_LOOK_AGAIN, begun + sent / rate - now), send)
 

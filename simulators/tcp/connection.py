@@ -4,6 +4,7 @@ Nothing here knows of messages: `simulators.sockets` decides when to stop and ho
 """
 
 import asyncio
+import contextlib
 import ctypes
 import ipaddress
 import socket
@@ -20,6 +21,7 @@ __all__ = [
     "Gate",
     "SocketFactory",
     "deafen",
+    "hearken",
     "loopback_addresses",
     "open_socket",
     "peer_gone",
@@ -32,8 +34,9 @@ _SHORTEST_PAUSE = 0.001
 _TCP_ESTABLISHED = 1
 _MOST_ADDRESSES = 253
 _PEEK_BYTES = 1 << 20
-# Linux's number, which the socket module does not name, and one instruction: drop every packet.
+# Linux's numbers, which the socket module does not name, and one instruction: drop every packet.
 _ATTACH_FILTER = 26
+_DETACH_FILTER = 27
 _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 _HEAD_END = b"\r\n\r\n"
 # No answer that accepts an upgrade is shorter, with its four obligatory lines.
@@ -149,6 +152,21 @@ def deafen(sock: socket.socket) -> None:
     sock.setsockopt(
         socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program))
     )
+
+
+def hearken(sock: socket.socket) -> None:
+    """Let the kernel take again what comes for a socket that was deafened, and ask the peer.
+
+    A peer that has dropped the connection meanwhile answers with a reset, within about a second.
+    Without effect on a socket that is closed, or on a system that is not Linux.
+    """
+    if sys.platform != "linux" or sock.fileno() < 0:
+        return
+    with contextlib.suppress(OSError):  # it was not deaf
+        sock.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
 
 
 class Gate(asyncio.BufferedProtocol):

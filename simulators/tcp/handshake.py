@@ -124,6 +124,8 @@ class Target:
             return f"the server's certificate is not trusted: {error.verify_message}: give ssl="
         if isinstance(error, ssl.SSLError):
             return f"TLS failed, does the server speak it at this port? {error}"
+        if step == "TLS handshake" and isinstance(error, ConnectionError):
+            return "TLS failed, does the server speak it at this port? It ended the connection"
         return f"no {step}: {error!s}"
 
     def check_size(self, size_bytes: int) -> None:
@@ -141,7 +143,7 @@ class Target:
         Args:
             response: the head.
             key: what the request was made with.
-            subprotocol: what it offered.
+            subprotocol: what it offered; several with a comma and a space between them.
             compression: whether it offered `COMPRESSION`.
 
         Returns:
@@ -176,7 +178,7 @@ class Target:
                 status=code,
             )
         chosen = fields.get("sec-websocket-protocol")
-        if chosen is not None and chosen != subprotocol:
+        if chosen is not None and chosen not in (subprotocol or "").split(", "):
             raise ConnectFailed(
                 self.url,
                 f"the server chose subprotocol {chosen!r}, offered was {subprotocol!r}",

@@ -19,6 +19,7 @@ __all__ = [
     "faulty_managers",
     "original",
     "profile_of",
+    "protocol_of",
     "wild_modules",
 ]
 
@@ -40,6 +41,11 @@ def correct_managers() -> list[type]:
 def designs() -> list[type]:
     """The five designs of the field, each with its `FLAWS`."""
     return list(importlib.import_module(f"{__package__}.designs.broadcasting").DESIGNS)
+
+
+def protocol_of(kind: type) -> str:
+    """The WebSocket protocol of uvicorn's on which a manager's mistake shows."""
+    return str(getattr(kind, "PROTOCOL", "auto"))
 
 
 def wild_modules() -> list[str]:

@@ -97,5 +97,5 @@ def test_a_pages_test_fails_on_a_manager_with_that_fault_and_says_what_it_saw(
 def test_the_index_names_every_page() -> None:
     index = (_PAGES / "index.md").read_text()
     pages = {page.stem for page in _PAGES.glob("*.md")} - {"index"}
-    assert pages == set(_CASES)
+    assert set(_CASES) <= pages
     assert all(f"({page}.md)" in index for page in pages)

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _TEXT = (_ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 _BLOCKS = re.findall(r"```python\n(.*?)```", _TEXT, flags=re.DOTALL)
-_CHAT, _TEST, _BROADCAST, _DISCONNECT, _CONTRACT, _REFERENCE = _BLOCKS
+_CHAT, _TEST, _BROADCAST, _DISCONNECT, _CONTRACT, _REFERENCE = map(str, _BLOCKS)
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -32,11 +33,11 @@ def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def mended() -> str:
     """Put the methods of step 3 in the place of those of the first block."""
-    code = "import asyncio\n\n" + _CHAT
+    code: str = "import asyncio\n\n" + _CHAT
     for name, method in (("async def broadcast", _BROADCAST), ("def disconnect", _DISCONNECT)):
-        pattern = rf"    {name}\(.*?(?=\n\n)"
-        code, count = re.subn(pattern, lambda _, new=method: new.rstrip(), code, flags=re.DOTALL)  # type: ignore[misc]  # the default argument binds it
-        assert count == 1
+        found = re.search(rf"    {name}\(.*?(?=\n\n)", code, flags=re.DOTALL)
+        assert found is not None
+        code = code.replace(found.group(), textwrap.indent(method.rstrip(), "    "))
     return code
 
 

@@ -15,6 +15,7 @@ class Peer:
         loop = asyncio.get_running_loop()
         self.pings: list[tuple[float, int]] = []
         self.buffered_bytes = 0
+        self.window_bits = 0
         self.missed: list[float] = []
         self.outbox = Outbox(object(), name="a", number=0, joined_at=0.0, direct=self)  # type: ignore[arg-type]  # the part that is used
         self.acknowledgements = Acknowledgements(
@@ -22,6 +23,9 @@ class Peer:
             limits=Limits(**limits),  # type: ignore[arg-type]  # numbers by name
             missed=lambda _: self.missed.append(loop.time()),
         )
+
+    def offer(self, frames: bytes) -> bool:
+        return bool(frames)
 
     def ping(self, number: int) -> None:
         self.pings.append((asyncio.get_running_loop().time(), number))

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from flock_ws import WebSocketManager
 from flock_ws.app import MAX_EVENTS, create_app
+from flock_ws.doors import Doors
 from flock_ws.events import EVENT_KINDS
 from flock_ws.foreign import NotAManagerError
 
@@ -77,8 +78,8 @@ class Visitor:
     def post(self, path: str, **options: Any) -> httpx.Response:
         return self.wait(self._request("POST", path, **options))
 
-    def websocket_connect(self, path: str) -> "Socket":
-        return Socket(self, path)
+    def websocket_connect(self, path: str, **scope: Any) -> "Socket":
+        return Socket(self, path, scope)
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         transport = httpx.ASGITransport(self.app)
@@ -89,8 +90,9 @@ class Visitor:
 class Socket:
     """The far end of a WebSocket, as an ASGI server would present it."""
 
-    def __init__(self, visitor: Visitor, path: str) -> None:
+    def __init__(self, visitor: Visitor, path: str, scope: dict[str, Any]) -> None:
         self.visitor = visitor
+        self.scope = scope
         self.path, _, self.query = path.partition("?")
         self.inbound: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.outbound: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -123,6 +125,7 @@ class Socket:
             "headers": [],
             "client": ("192.0.2.1", 4711),
             "extensions": {"websocket.http.response": {}},
+            **self.scope,
         }
         app: Any = self.visitor.app
         call = app(scope, self.inbound.get, self.outbound.put)
@@ -266,6 +269,7 @@ def test_a_full_pool_is_answered_with_503_before_the_handshake() -> None:
         http.websocket_connect("/ws") as turned_away,
     ):
         assert turned_away.answer["status"] == 503
+        assert (b"retry-after", b"5") in turned_away.answer["headers"]
         assert b"pool is full" in turned_away.next()["body"]
 
 
@@ -280,6 +284,54 @@ def test_a_pool_that_turns_out_full_closes_with_1013() -> None:
         http.websocket_connect("/ws") as websocket,
     ):
         assert websocket.next()["code"] == 1013
+
+
+def test_the_doors_count_the_clients_of_a_manager_that_does_not() -> None:
+    app = create_app(ForeignManager(), doors=Doors(max_clients=1))
+    with (
+        Visitor(app) as http,
+        http.websocket_connect("/ws"),
+        http.websocket_connect("/ws") as turned_away,
+    ):
+        assert (turned_away.answer["status"], app.state.refusals["full"]) == (503, 1)
+
+
+def test_where_no_denial_can_be_given_who_comes_too_many_is_closed_with_1013() -> None:
+    app = create_app(ForeignManager(), doors=Doors(max_clients=1))
+    with (
+        Visitor(app) as http,
+        http.websocket_connect("/ws"),
+        http.websocket_connect("/ws", extensions={}) as turned_away,
+    ):
+        assert turned_away.next()["code"] == 1013
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        (["x"] * 3, 1008),
+        (["x" * 11], 1009),
+        ([b"x" * 11], 1009),
+        (["€" * 4], 1009),
+        (["€" * 3, "x" * 10], None),
+    ],
+    ids=["too often", "too long", "too long, binary", "too long as UTF-8", "within limits"],
+)
+def test_a_client_may_say_so_much_and_no_more(
+    messages: list[str | bytes], code: int | None
+) -> None:
+    manager = ForeignManager()
+    doors = Doors(max_inbound_bytes=10, max_inbound_rate=2.0)
+    with Visitor(create_app(manager, doors=doors)) as http, http.websocket_connect("/ws") as client:
+        for message in messages:
+            key = "text" if isinstance(message, str) else "bytes"
+            client.say(type="websocket.receive", **{key: message})
+        if code is not None:
+            assert client.next()["code"] == code
+            assert manager.active_connections == []
+        else:
+            http.post("/api/events", json=streamed())
+            assert client.next()["type"] == "websocket.send"
 
 
 def test_a_name_beyond_reason_is_refused() -> None:

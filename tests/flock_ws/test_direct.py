@@ -1,13 +1,18 @@
 import asyncio
 from collections.abc import Callable
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.websockets import WebSocket
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
 
 from flock_ws import WebSocketManager
 from flock_ws.closing import EXTENSION
-from flock_ws.direct import Frames, direct_of, text_frame
+from flock_ws.direct import Frames, deflated_frame, direct_of, text_frame
 from flock_ws.events import StreamingOutputEvent
 from flock_ws.log import BroadcastLog
 from simulators import HealthyClient, sim_test
@@ -33,13 +38,16 @@ class Transport:
         self.can_write = True
         self.lost = False
         self.buffered_bytes = 0
+        self.window_bits = 0
         self.on_pong: Callable[[int], None] | None = None
         self.waiting: list[Callable[[], None]] = []
 
-    def write(self, frames: bytes) -> None:
+    def offer(self, frames: bytes) -> bool:
         if self.lost:
             raise ConnectionResetError
-        self.written.append(frames)
+        if self.can_write:
+            self.written.append(frames)
+        return self.can_write
 
     def ping(self, number: int) -> None:
         self.pings.append(number)
@@ -88,6 +96,51 @@ def events_in(transport: Transport) -> list[int]:
 def test_a_text_frame_is_what_the_websockets_library_writes(size: int) -> None:
     payload = b"x" * size
     assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+@given(st.text(max_size=3_000), st.integers(9, 15))
+def test_a_compressed_frame_is_what_the_websockets_library_reads(text: str, bits: int) -> None:
+    frame = deflated_frame(text.encode(), window_bits=bits)
+    peer = PerMessageDeflate(True, True, bits, bits)  # noqa: FBT003 # its own order
+    assert read_text(frame, peer) == text
+
+
+def test_a_large_compressed_event_is_read_as_well() -> None:
+    text = "".join(f"{number:x}" for number in range(100_000))
+    frame = deflated_frame(text.encode(), window_bits=15)
+    assert len(frame) < len(text)
+    assert read_text(frame, PerMessageDeflate(True, True, 15, 15)) == text  # noqa: FBT003 # its own order
+
+
+def test_an_event_that_compression_makes_no_smaller_stays_as_it_is() -> None:
+    noise = Random(0).randbytes(1_000).hex().encode()[:255]
+    assert deflated_frame(noise, window_bits=15) == text_frame(noise)
+    incompressible = "".join(map(chr, Random(0).sample(range(0x4E00, 0x9FFF), 400))).encode()
+    frame = deflated_frame(incompressible, window_bits=15)
+    assert len(frame) <= len(text_frame(incompressible))
+
+
+def test_frames_for_other_windows_are_other_frames_of_the_same_events() -> None:
+    log = BroadcastLog()
+    log.join()
+    for text in ("a" * 500, "b" * 500):
+        log.append(text, len(text), time=0.0, readers=1)
+    frames = Frames(log)
+    plain, narrow, wide = (frames.after(0, window_bits=bits) for bits in (0, 9, 15))
+    assert (plain[1], narrow[1], wide[1]) == (2, 2, 2)
+    assert frames.after(0, window_bits=9)[0] is narrow[0]
+    assert (plain[0][0], narrow[0][0], wide[0][0]) == (0x81, 0xC1, 0xC1)
+
+
+def read_text(frame: bytes, extension: PerMessageDeflate) -> str:
+    """Read one unmasked frame as a client that agreed to the extension does."""
+    reader = StreamReader()
+    reader.feed_data(frame)
+    parser = Frame.parse(reader.read_exact, mask=False, extensions=[extension])
+    with pytest.raises(StopIteration) as parsed:
+        next(parser)
+    assert not reader.buffer
+    return bytes(parsed.value.value.data).decode()
 
 
 def test_clients_at_the_same_place_share_the_joined_bytes() -> None:

@@ -16,11 +16,14 @@ import pytest
 from websockets.sync.client import connect
 
 from flock_ws import server
+from flock_ws.app import create_app
 from flock_ws.cli import main
+from flock_ws.doors import Doors
 from flock_ws.server import ServeError, listening_socket
 
 START_LIMIT = 20.0
 STOP_LIMIT = 3.0
+TOKEN = "a-token-of-some-length"  # noqa: S105 - of no server
 
 SEQUENTIAL = """
 class Sequential:
@@ -97,7 +100,7 @@ class Serving:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             raw.connect(("127.0.0.1", self.told["port"]))
             raw.sendall(
-                b"GET /ws?client=stalled HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
+                b"GET /ws?client=stalled HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
                 b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
                 b"Sec-WebSocket-Version: 13\r\n\r\n"
             )
@@ -204,11 +207,43 @@ def test_options_reach_the_manager_and_those_it_does_not_take_are_told(theirs: P
 
 
 @pytest.mark.sockets
-def test_an_address_beyond_this_machine_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("doors", "warning"),
+    [
+        (Doors(), "anybody there may read and publish: --read-token-file locks the door"),
+        (Doors(publish_token=TOKEN), "anybody there may read: --read-token-file locks the door"),
+        (Doors(read_token=TOKEN), None),
+    ],
+    ids=["open", "to readers", "locked"],
+)
+def test_an_address_beyond_this_machine_is_warned_of_in_one_line(
+    doors: Doors, warning: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
     with contextlib.closing(socket.socket()) as bound:
         bound.bind(("0.0.0.0", 0))  # noqa: S104 - bound, and never listening
         assert server._address(bound)["url"].startswith("ws://127.0.0.1:")
-    assert "can be reached from other machines" in capsys.readouterr().err
+        server._warn_if_exposed(bound, doors)
+    told = f"0.0.0.0 can be reached from other machines, and {warning}\n"
+    assert capsys.readouterr().err == (f"flock-ws: warning: {told}" if warning else "")
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize("protocol", ["auto", "plain"])
+def test_a_token_opens_the_door_and_is_in_no_log_at_any_level(
+    protocol: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    options = ("--read-token-file", str(file), "--protocol", protocol, "--log-level", "trace")
+    key = {"Authorization": f"Bearer {TOKEN}"}
+    with Serving(*options) as serving:
+        assert serving.http.get("/api/stats").status_code == 401
+        assert serving.http.get("/api/stats", headers=key).status_code == 200
+        with connect(serving.told["url"], additional_headers=key):
+            pass
+        serving.stop()
+    assert "authorization: [not logged]" in serving.complaints
+    assert TOKEN not in serving.complaints
 
 
 # The end
@@ -310,5 +345,5 @@ def test_without_our_protocol_it_serves_plainly_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "flock_ws.uvicorn_protocol", None)
-    assert server._flock_protocol() is None
+    assert server._flock_protocols(create_app(), Doors()) is None
     assert "serving without flock_ws.uvicorn_protocol" in capsys.readouterr().err

@@ -75,3 +75,11 @@ def test_a_negative_duration_counts_as_zero_and_is_remembered() -> None:
 
 def test_milliseconds_keep_every_count() -> None:
     assert of([0.0012, 0.0014, 0.2]).milliseconds() == {1: 2, 200: 1}
+
+
+def test_between_edges_every_duration_is_counted_once() -> None:
+    histogram = Histogram()
+    for seconds in (0.0005, 0.002, 0.0021, 0.5, 7.0):
+        histogram.record(seconds)
+    assert histogram.between([0.001, 0.01, 1.0]) == [1, 2, 1, 1]
+    assert sum(histogram.between([])) == 5

@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from loadtests.catalogue import built_in
 from loadtests.observer import Observer
 from loadtests.plan import Plan
 from loadtests.record import ServerRecord
-from loadtests.scenario import SCENARIOS
 
 pytestmark = pytest.mark.sockets
 LOOP_AHEAD = 5_000.0
@@ -39,7 +41,7 @@ def observed(answers: list[dict[str, Any]]) -> Iterator[tuple[Plan, Observer]]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     url = f"ws://127.0.0.1:{server.server_address[1]}/ws"
-    plan = Plan(scenario=SCENARIOS["storm"], url=url, tag="tag")
+    plan = Plan(scenario=built_in("storm"), url=url, tag="tag")
     observer = Observer(plan, ServerRecord(url=url))
     observer.start()
     try:
@@ -104,7 +106,7 @@ def test_who_leaves_the_pool_and_then_the_server_is_seen_twice(patience: float) 
 
 
 def test_a_server_that_answers_nothing_is_refused_for_a_while(patience: float) -> None:
-    plan = Plan(scenario=SCENARIOS["storm"], url="ws://127.0.0.1:9/ws")
+    plan = Plan(scenario=built_in("storm"), url="ws://127.0.0.1:9/ws")
     observer = Observer(plan, ServerRecord(url=plan.url))
     observer.start()
     try:
@@ -112,3 +114,38 @@ def test_a_server_that_answers_nothing_is_refused_for_a_while(patience: float) -
     finally:
         observer.stop()
     assert not observer.record.samples
+
+
+def test_the_lag_of_the_client_furthest_behind_and_the_history_are_kept(patience: float) -> None:
+    lags = [
+        {"messages": 2, "bytes": 900, "seconds": 0.1},
+        {"messages": 7, "bytes": 300, "seconds": 0.4},
+    ]
+    answer = {"per_client": [{"lag": lag} for lag in lags], "history": {"a": 3, "b": 4}}
+    with observed([answer]) as (_, observer):
+        until(lambda: observer.last is not None, patience)
+    sample = observer.record.samples[0]
+    assert (sample.lag_messages, sample.lag_bytes, sample.lag_seconds) == (7, 900, 0.4)
+    assert sample.history == 7
+
+
+def test_the_wait_for_a_core_is_asked_only_of_a_server_that_this_run_started(
+    patience: float,
+) -> None:
+    answer = {"server": {"pid": os.getpid()}}
+    with observed([answer]) as (_, observer):
+        until(lambda: observer.last is not None, patience)
+        assert observer.record.samples[0].waited is None
+        observer.record.started_here = True
+        seen = len(observer.record.samples)
+        until(lambda: len(observer.record.samples) > seen + 1, patience)
+    known = observer.record.samples[-1].waited is not None
+    assert known == (sys.platform == "linux")
+
+
+def test_the_last_look_is_taken_when_it_ends(patience: float) -> None:
+    with observed([{"published": 1}]) as (_, observer):
+        until(lambda: observer.last is not None, patience)
+        seen = len(observer.record.samples)
+        observer.stop()
+        assert len(observer.record.samples) > seen

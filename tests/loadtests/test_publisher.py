@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from loadtests.catalogue import built_in
 from loadtests.plan import Plan
 from loadtests.publisher import Publisher
-from loadtests.scenario import SCENARIOS
 
 pytestmark = pytest.mark.sockets
 
@@ -45,7 +45,7 @@ def service(answer: Callable[[list[Any]], int]) -> Iterator[str]:
 
 
 def publisher(url: str, *, rate: float = 200.0, duration: float = 1.0) -> tuple[Publisher, Plan]:
-    scenario = SCENARIOS["storm"].changed(rate=rate, duration=duration)
+    scenario = built_in("storm").changed(rate=rate, duration=duration)
     plan = Plan(scenario=scenario, url=url, run_id="the-run")
     return Publisher(plan, starts_at=time.monotonic()), plan
 

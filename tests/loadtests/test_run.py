@@ -12,13 +12,29 @@ from typing import Any
 
 import pytest
 
+from flock_ws.cli import main
+from loadtests.catalogue import BUILT_IN, built_in, text
+from loadtests.metrics import METRICS
+
 pytestmark = pytest.mark.sockets
 
 MANAGERS = Path(__file__).with_name("managers")
-# Twice the default rate fills the pipe in half the time.
-SMALL = ["--rate", "200", "--healthy", "8", "--slow", "2", "--stalled", "2", "--dead", "2"]
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "own-scenario.md"
 FLOCK = [sys.executable, "-m", "flock_ws"]
-LIMIT = 90.0
+LIMIT = 120.0
+WRONG = {
+    "naive": "waits_for_all:SequentialManager",
+    "gathering": "common_pattern:GatheringManager",
+    "without_timeout": "no_timeout:GatheringWithoutTimeout",
+}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the path of the scenario that the page on own scenarios shows."""
+    path = tmp_path_factory.mktemp("scenario") / "mine.toml"
+    path.write_text(PAGE.read_text().partition("```toml\n")[2].partition("```")[0])
+    return str(path)
 
 
 def load(*words: str, output: Path) -> tuple[int, str, str, dict[str, Any]]:
@@ -32,6 +48,23 @@ def load(*words: str, output: Path) -> tuple[int, str, str, dict[str, Any]]:
     )
     form = json.loads(output.read_text()) if output.exists() else {}
     return done.returncode, done.stdout, done.stderr, form
+
+
+@pytest.fixture(scope="module")
+def failed(own: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Run the scenario with three wrong managers at the same time; what each left behind."""
+    folder = tmp_path_factory.mktemp("wrong")
+    runs = {}
+    for name, manager in WRONG.items():
+        words = ["load", "--scenario", own, "--manager", manager]
+        runs[name] = subprocess.Popen(  # noqa: S603 - our own program
+            [*FLOCK, *words, "--output", str(folder / f"{name}.json")],
+            cwd=MANAGERS,
+            stdout=subprocess.DEVNULL,
+        )
+    codes = {name: run.wait(timeout=LIMIT) for name, run in runs.items()}
+    assert set(codes.values()) == {1}
+    return {name: json.loads((folder / f"{name}.json").read_text()) for name in runs}
 
 
 @contextmanager
@@ -56,33 +89,38 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"{text!r} did not come in:\n{seen}")
 
 
-def test_the_reference_passes_and_locust_counted_every_push(tmp_path: Path) -> None:
-    code, shown, _, form = load(*SMALL, "--duration", "6", output=tmp_path / "run.json")
+def test_the_reference_passes_and_locust_counted_every_push(own: str, tmp_path: Path) -> None:
+    code, shown, _, form = load("--scenario", own, output=tmp_path / "run.json")
     assert code == 0, shown
-    assert shown.splitlines()[-2].startswith("PASS: 12 questions")
-    assert (form["format"], form["verdict"]) == ("flock-ws-run/1", "PASS")
+    assert f"PASS: {len(form['answers'])} questions answered as expected" in shown
+    assert form["verdict"] == "PASS"
     results = form["record"]["results"]
-    entries = {entry["name"]: entry for entry in results["statistics"]}
-    assert entries["connect"]["num_requests"] == 14
-    healthy = [client for client in results["clients"] if client["cohort"] == "healthy"]
+    healthy = [client for client in results["clients"] if client["cohort"] == "dashboards"]
     received = sum(client["received"] for client in healthy)
     assert received == 8 * 1_200
-    assert entries["push healthy"]["num_requests"] == received
+    entries = {entry["name"]: entry for entry in results["statistics"]}
+    assert entries["push dashboards"]["num_requests"] == received
     reasons = {
         one["client"].partition("-")[0]: one for one in form["record"]["server"]["evictions"]
     }
-    assert reasons["stalled"]["reason"] == reasons["slow"]["reason"] == "send_timeout"
+    assert reasons["laptops"]["reason"] == reasons["snails"]["reason"] == "send_timeout"
 
 
-def test_a_manager_that_waits_for_all_fails_and_the_last_line_says_why(tmp_path: Path) -> None:
-    manager = ["--manager", "waits_for_all:SequentialManager"]
-    code, shown, _, form = load(*SMALL, *manager, "--duration", "6", output=tmp_path / "run.json")
-    assert code == 1, shown
-    first, second, third, *_ = form["reasons"]
-    assert first == "stalled clients were never evicted"
-    assert second == "slow clients were never evicted"
-    assert third.startswith("the publisher was blocked for")
-    assert "healthy clients missed up to" in form["line"]
+@pytest.mark.parametrize("name", ["naive", "without_timeout"])
+def test_a_manager_that_waits_for_everybody_never_evicts(
+    name: str, failed: dict[str, dict[str, Any]]
+) -> None:
+    reasons = failed[name]["reasons"]
+    assert reasons[0] == "laptops and snails clients were never evicted"
+    assert reasons[1].startswith("the publisher was blocked for")
+    assert "healthy clients missed up to" in failed[name]["line"]
+
+
+def test_a_manager_that_forgets_whom_it_drops_leaves_zombies(
+    failed: dict[str, dict[str, Any]],
+) -> None:
+    reason = failed["gathering"]["reasons"][0]
+    assert "evicted clients still had their connection at the end" in reason
 
 
 def test_a_run_too_short_to_fill_the_pipe_is_inconclusive(tmp_path: Path) -> None:
@@ -102,26 +140,56 @@ def test_an_absent_server_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--scenario", "strom"], "no scenario 'strom' (there are: storm)"),
-        (["--healthy", "0"], "healthy must be at least 1"),
+        (["--scenario", "strom"], "no scenario 'strom' (there are: storm, isolation"),
+        (["--scenario", "mine.toml"], "mine.toml: cannot be read: No such file"),
+        (["--healthy", "0"], "there must be at least one viewer"),
+        (["--clients", "healthy"], "--clients takes COHORT=N, like healthy=100, not 'healthy'"),
+        (["--clients", "ded=3"], "storm has no cohort 'ded' (there are: healthy, slow"),
+        (["--threshold", "healthy.latency.p98 < 1"], "there is no metric 'healthy.latency.p98'"),
+        (["--threshold", "healthy.latency.p99"], "it must be one comparison"),
+        (["--threshold", "healthy.latency.p99[soon] < 1"], "storm has no window 'soon'"),
         (["ws://h/ws", "--manager", "a:B"], "leave out the URL"),
         (["--no-publish"], "--no-publish needs the URL"),
         (["--manager", "nowhere:Manager"], "the server did not start: there is no module"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
-    words: list[str], message: str, tmp_path: Path
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, told, _ = load(*words, output=tmp_path / "run.json")
-    assert code == 2
+    assert main(["load", *words, "--output", str(tmp_path / "run.json")]) == 2
+    told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert message in told
 
 
-def test_an_output_that_cannot_be_written_is_found_before_the_run(tmp_path: Path) -> None:
-    code, shown, told, _ = load(output=tmp_path / "missing" / "run.json")
-    assert (code, shown) == (2, "")
-    assert "there is no folder" in told
+def test_the_list_names_every_scenario_with_what_it_proves(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["load", "--list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"{name:10}{built_in(name).proves}"[:60] in shown for name in BUILT_IN)
+
+
+def test_a_shown_scenario_is_the_file_as_it_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["load", "--show", "storm"]) == 0
+    assert capsys.readouterr().out == text("storm")
+
+
+def test_the_list_of_metrics_names_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["load", "--list-metrics"]) == 0
+    shown = capsys.readouterr().out
+    assert all(metric.name in shown for metric in METRICS)
+
+
+def test_an_output_that_cannot_be_written_is_found_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["load", "--output", str(tmp_path / "missing" / "run.json")]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "there is no folder" in told.err
 
 
 def test_a_server_that_dies_in_the_middle_fails_with_the_time(tmp_path: Path) -> None:
@@ -129,7 +197,7 @@ def test_a_server_that_dies_in_the_middle_fails_with_the_time(tmp_path: Path) ->
     with started("serve", "--port", "0") as server:
         assert server.stdout is not None
         url = json.loads(server.stdout.readline())["url"]
-        words = ["load", url, *SMALL, "--duration", "60", "--output", str(output)]
+        words = ["load", url, "--duration", "60", "--output", str(output)]
         with started(*words) as run:
             read_until(run, "publishing begins")
             server.kill()
@@ -142,10 +210,19 @@ def test_a_server_that_dies_in_the_middle_fails_with_the_time(tmp_path: Path) ->
 
 def test_ctrl_c_ends_a_run_within_five_seconds_with_what_there_is(tmp_path: Path) -> None:
     output = tmp_path / "run.json"
-    with started("load", *SMALL, "--duration", "60", "--output", str(output)) as run:
+    with started("load", "--duration", "60", "--output", str(output)) as run:
         read_until(run, "publishing begins")
         began = time.monotonic()
         run.send_signal(signal.SIGINT)
         assert run.wait(timeout=LIMIT) == 3
         assert time.monotonic() - began < 5
     assert "the run was interrupted" in json.loads(output.read_text())["line"]
+
+
+def test_the_process_that_runs_and_judges_is_never_patched() -> None:
+    # Locust patches whatever imports it; a server or a judge in the same process would hang.
+    script = "import sys, loadtests.command; print(*{'locust', 'gevent'} & set(sys.modules))"
+    told = subprocess.run(  # noqa: S603 - our own interpreter and text
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == []

@@ -1,13 +1,18 @@
 import io
+from typing import Any
 
 import pytest
 
 from loadtests.answers import Answer, Verdict
+from loadtests.catalogue import built_in
+from loadtests.live import Progress
+from loadtests.metrics import METRICS
 from loadtests.record import ServerRecord
-from loadtests.run import Begun, Progress
-from loadtests.scenario import SCENARIOS
+from loadtests.run import Begun
 from loadtests.terminal import Terminal
 from loadtests.verdict import Judgement
+
+STORM = built_in("storm")
 
 
 class Tty(io.StringIO):
@@ -29,11 +34,11 @@ def judgement(verdict: Verdict, reason: str = "") -> Judgement:
 
 def begun(*, publishing: bool = True) -> Begun:
     server = ServerRecord(url="ws://127.0.0.1:1/ws", manager="m:M", started_here=True, tuned=True)
-    return Begun(scenario=SCENARIOS["storm"], server=server, publishing=publishing)
+    return Begun(scenario=STORM, server=server, publishing=publishing)
 
 
-def progress(**changes: object) -> Progress:
-    fields: dict[str, object] = {
+def progress(**changes: Any) -> Progress:
+    fields: dict[str, Any] = {
         "time": 12.3,
         "clients": 40,
         "asked": 55,
@@ -43,7 +48,7 @@ def progress(**changes: object) -> Progress:
         "p99": 0.0031,
         "blocked": 0.0,
     }
-    return Progress(**(fields | changes))  # type: ignore[arg-type]  # the fields of a table
+    return Progress(**(fields | changes))
 
 
 def test_the_table_shows_question_expectation_sight_and_verdict() -> None:
@@ -86,7 +91,7 @@ def test_the_head_says_what_is_about_to_happen_and_how_much_fills_the_pipe() -> 
     stream = io.StringIO()
     Terminal(stream).begun(begun())
     text = stream.getvalue()
-    assert "40 healthy, 5 slow (1000 bytes/s), 5 stalled, 5 dead" in text
+    assert "40 healthy, 5 slow, 5 stalled" in text
     assert "absorbs 106 496 bytes" in text
 
 
@@ -117,7 +122,60 @@ def test_progress_leaves_out_what_is_not_known() -> None:
     assert stream.getvalue() == "  12 s  clients 40/55  received 35 992  p99 -\n"
 
 
+def test_between_two_lines_of_progress_there_are_three_seconds() -> None:
+    stream = io.StringIO()
+    terminal = Terminal(stream)
+    for step in range(14):
+        terminal.progress(progress(time=step / 2))
+    assert [line.split()[0] for line in stream.getvalue().splitlines()] == ["0", "3", "6"]
+
+
+def test_what_happens_is_told_at_once() -> None:
+    stream = io.StringIO()
+    terminal = Terminal(stream)
+    terminal.progress(progress(time=1.0))
+    terminal.progress(progress(time=1.1, note="publishing begins"))
+    assert stream.getvalue().splitlines()[-1] == "   1 s  publishing begins"
+
+
+def test_on_a_terminal_progress_is_drawn_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = Tty()
+    terminal = Terminal(stream)
+    with terminal.watching(STORM):
+        terminal.progress(progress())
+        terminal.progress(progress(time=13.0))
+    assert "\x1b[1A" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("stream", "name", "value"),
+    [(io.StringIO(), "TERM", "xterm-256color"), (Tty(), "NO_COLOR", "1"), (Tty(), "TERM", "dumb")],
+)
+def test_elsewhere_progress_stays_lines(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, name: str, value: str
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv(name, value)
+    terminal = Terminal(stream)
+    with terminal.watching(STORM):
+        terminal.progress(progress())
+    assert stream.getvalue().startswith("  12 s  clients 40/55")
+    assert "\x1b" not in stream.getvalue()
+
+
 def test_the_list_names_each_scenario_and_what_it_proves() -> None:
     stream = io.StringIO()
-    Terminal(stream).scenarios()
-    assert SCENARIOS["storm"].proves in stream.getvalue()
+    Terminal(stream).scenarios([STORM])
+    assert STORM.proves in stream.getvalue()
+    assert "40 healthy, 5 slow" in stream.getvalue()
+
+
+def test_the_list_of_metrics_names_each_with_what_it_is() -> None:
+    stream = io.StringIO()
+    Terminal(stream).metrics(METRICS)
+    told = stream.getvalue()
+    assert all(metric.name in told for metric in METRICS)
+    assert "<cohort>.latency.p99[window]" in told

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from loadtests.answers import Answer, Verdict
+from loadtests.cohorts import Cohort
 from loadtests.histogram import Histogram
 from loadtests.record import (
     Block,
@@ -18,10 +19,27 @@ from loadtests.record import (
     ServerRecord,
     ServerSample,
 )
-from loadtests.scenario import SCENARIOS, Scenario
+from loadtests.scenario import Scenario
 from loadtests.verdict import Judgement, judge
 
-SCENARIO = SCENARIOS["storm"].changed(healthy=2, slow=1, stalled=1, dead=1, duration=20.0)
+SCENARIO = Scenario(
+    name="small",
+    proves="what each question says to each record",
+    cohorts=(
+        Cohort(name="healthy", user="viewer", count=2),
+        Cohort(name="slow", user="slow", count=1),
+        Cohort(name="stalled", user="stalled", count=1),
+        Cohort(name="dead", user="dead", count=1),
+    ),
+    duration=20.0,
+    baseline=5.0,
+    thresholds=(
+        "healthy.latency.p99 < 0.25",
+        "healthy.latency.p99[faults] <= max(5 * healthy.latency.p99[baseline], 0.05)",
+        "publisher.block_max < 1",
+    ),
+)
+LATENCY, BLAST, BLOCK = SCENARIO.thresholds
 START, FAULTS, END = 3.0, 8.0, 23.0
 DUE = 2_000
 LEFT = {"slow": FAULTS + 4.0, "stalled": FAULTS + 3.9, "dead": FAULTS + 0.1}
@@ -106,7 +124,7 @@ def test_a_run_in_which_all_was_kept_passes_with_exit_code_0() -> None:
     judgement = judge(kept())
     assert {answer.verdict for answer in judgement.answers} == {Verdict.PASS}
     assert (judgement.exit_code, judgement.reasons) == (0, ())
-    assert judgement.line == "PASS: 12 questions answered as expected"
+    assert judgement.line == "PASS: 14 questions answered as expected"
 
 
 def test_the_record_comes_back_from_its_json_form_with_the_same_verdict() -> None:
@@ -192,7 +210,7 @@ def test_the_expectation_shows_the_computed_bytes_of_the_pipe() -> None:
 
 
 def test_a_cohort_without_clients_raises_no_question() -> None:
-    record = kept(SCENARIO.changed(slow=0))
+    record = kept(SCENARIO.changed(clients={"slow": 0}))
     record.results.clients = [one for one in record.results.clients if one.cohort != "slow"]
     assert "evicted.slow" not in [answer.key for answer in judge(record).answers]
 
@@ -265,8 +283,16 @@ def test_a_publisher_that_was_blocked_to_the_end_fails_and_says_for_how_long() -
     assert record.publisher is not None
     record.publisher.longest = 21.4
     record.publisher.blocks = [Block(at=9.0, seconds=21.4, returned=False)]
-    found = answer(record, "publisher")
-    assert found.reason == "the publisher was blocked for 21 s, until the run ended"
+    assert answer(record, BLOCK).reason == "the publisher was blocked for 21 s (asked: < 1)"
+
+
+def test_a_publication_that_never_returned_fails_where_no_threshold_says_so() -> None:
+    record = kept(SCENARIO.changed(thresholds=(LATENCY,)))
+    assert record.publisher is not None
+    record.publisher.longest = 21.4
+    record.publisher.blocks = [Block(at=9.0, seconds=21.4, returned=False)]
+    reason = answer(record, "publisher").reason
+    assert reason == "the publisher was blocked for 21 s, until the run ended"
 
 
 def test_a_refused_publication_fails_with_the_answer() -> None:
@@ -305,6 +331,22 @@ def test_of_a_client_that_came_late_only_what_followed_its_first_event_is_asked(
     assert answer(record, "healthy.complete").verdict is Verdict.PASS
 
 
+def test_of_a_client_that_came_late_and_got_nothing_everything_since_is_missed() -> None:
+    record = kept()
+    record.results.clients[1] = client(
+        "healthy-2", connected_at=START + 9, first=None, expected=0, received=0
+    )
+    assert answer(record, "healthy.complete").reason == (
+        "healthy clients missed up to 1 000 of 2 000 events"
+    )
+
+
+def test_a_message_after_the_close_fails() -> None:
+    record = kept()
+    of(record, "healthy-2").after_close = 2
+    assert "got 2 messages after the close" in answer(record, "healthy.complete").reason
+
+
 def test_a_run_in_which_nothing_was_seen_is_inconclusive() -> None:
     record = outside()
     for name in ("healthy-1", "healthy-2"):
@@ -312,7 +354,7 @@ def test_a_run_in_which_nothing_was_seen_is_inconclusive() -> None:
         record.results.clients[index] = client(name, first=None, expected=0, received=0)
     record.results.series = {}
     assert answer(record, "healthy.complete").reason == "no event was seen"
-    assert answer(record, "healthy.latency").verdict is Verdict.INCONCLUSIVE
+    assert answer(record, LATENCY).verdict is Verdict.INCONCLUSIVE
 
 
 def test_an_evicted_healthy_client_fails_by_name_reason_and_time() -> None:
@@ -350,29 +392,32 @@ def test_an_eviction_while_the_generator_stood_still_proves_nothing() -> None:
 def test_a_p99_above_the_limit_fails() -> None:
     record = kept()
     record.results.series["healthy"][10] = latencies(0.9)
-    assert answer(record, "healthy.latency").reason == "the p99 of the healthy latency was 900 ms"
+    assert answer(record, LATENCY).reason == (
+        "the p99 of the healthy latency was 900 ms (asked: < 0.25)"
+    )
 
 
 def test_events_that_never_came_are_later_than_any_that_did() -> None:
     record = kept()
     record.results.clients[1] = client("healthy-2", expected=1_000)
-    found = answer(record, "healthy.latency")
+    found = answer(record, LATENCY)
     assert found.verdict is Verdict.FAIL
-    assert "p99 never" in found.seen
+    assert found.seen.startswith("never; p50 2.0 ms, p95 never")
 
 
 def test_clocks_that_differ_make_latency_inconclusive() -> None:
     record = kept()
     record.results.series["healthy"] = {second: latencies(-0.5) for second in range(3, 23)}
-    assert "the clocks" in answer(record, "healthy.latency").reason
+    assert "the clocks" in answer(record, LATENCY).reason
 
 
 def test_a_p99_that_rises_with_the_faults_fails() -> None:
     record = kept()
     for second in range(12, 15):
         record.results.series["healthy"][second] = latencies(0.2)
-    assert answer(record, "healthy.blast").reason == (
-        "when others turned faulty, the healthy p99 went from 2.0 ms to 200 ms"
+    assert answer(record, BLAST).reason == (
+        "the p99 of the healthy latency in the window faults was 200 ms"
+        " (asked: <= max(5 * healthy.latency.p99[baseline], 0.05), which is 50 ms)"
     )
 
 
@@ -380,13 +425,170 @@ def test_a_rise_from_two_to_twenty_milliseconds_is_noise() -> None:
     record = kept()
     for second in range(12, 15):
         record.results.series["healthy"][second] = latencies(0.02)
-    assert answer(record, "healthy.blast").verdict is Verdict.PASS
+    assert answer(record, BLAST).verdict is Verdict.PASS
 
 
 def test_too_few_pushes_to_compare_are_inconclusive() -> None:
     record = kept()
     record.results.series["healthy"] = {20: latencies(0.002)}
-    assert "too few pushes" in answer(record, "healthy.blast").reason
+    assert "only 0 pushes were timed in the window baseline" in answer(record, BLAST).reason
+
+
+# The server's record against what the clients saw
+
+
+def test_a_close_for_a_policy_without_an_eviction_on_record_is_a_contradiction() -> None:
+    record = kept()
+    of(record, "healthy-1").closed_at = 9.5
+    of(record, "healthy-1").closed_code = 1013
+    assert answer(record, "truth").reason == (
+        "the server's record and the clients contradict each other:"
+        " healthy-1: closed with 1013, and no eviction is on record"
+    )
+
+
+def test_another_code_than_the_one_on_record_is_a_contradiction() -> None:
+    record = kept()
+    of(record, "stalled-1").released = False
+    of(record, "stalled-1").closed_at = 24.0
+    of(record, "stalled-1").closed_code = 1008
+    assert "evicted with 1013, and it saw 1008" in answer(record, "truth").reason
+
+
+def test_an_evicted_reader_whose_connection_never_ended_is_a_contradiction() -> None:
+    record = kept()
+    record.server.evictions.append(EvictionRecord(client="healthy-2", reason="no_pong", at=9.5))
+    found = answer(record, "truth")
+    assert found.verdict is Verdict.FAIL
+    assert "evicted for no_pong, and its connection never ended" in found.seen
+
+
+def test_a_client_that_does_not_read_cannot_contradict() -> None:
+    record = kept()
+    of(record, "stalled-1").released = False
+    assert answer(record, "truth").verdict is Verdict.PASS
+
+
+def told(record: Record, *, published: int, delivered: int) -> Record:
+    record.server.started_here = True
+    record.server.samples[-1].published = published
+    record.server.samples[-1].delivered = delivered
+    return record
+
+
+def test_counters_that_fit_what_came_agree() -> None:
+    record = told(kept(), published=DUE, delivered=2 * DUE + 1_500)
+    assert answer(record, "truth").verdict is Verdict.PASS
+
+
+def test_fewer_events_on_record_than_were_accepted_are_a_contradiction() -> None:
+    record = told(kept(), published=DUE - 1, delivered=2 * DUE + 1_500)
+    assert "it counts 1 999 events and accepted 2 000" in answer(record, "truth").reason
+
+
+def test_fewer_deliveries_on_record_than_were_received_are_a_contradiction() -> None:
+    record = told(kept(), published=DUE, delivered=DUE)
+    assert "it counts 2 000 deliveries, 5 500 were received" in answer(record, "truth").reason
+
+
+def test_counters_of_a_run_that_was_cut_short_are_not_compared() -> None:
+    record = told(kept(), published=DUE - 1, delivered=DUE)
+    record.interrupted_at = 15.0
+    assert answer(record, "truth").verdict is Verdict.PASS
+
+
+def test_without_a_record_of_the_servers_there_is_nothing_to_compare() -> None:
+    assert "truth" not in [answer.key for answer in judge(outside()).answers]
+
+
+# A machine that is busy with something else
+
+
+def busy(record: Record) -> Record:
+    """Let the server have waited for a core for 40 % of the time."""
+    samples = [
+        ServerSample(at=at / 4, connections=2, clients=2, closing=0, waited=at / 10)
+        for at in range(97)
+    ]
+    record.server.samples = samples
+    return record
+
+
+def test_what_came_late_on_a_busy_machine_is_nobodys_fault() -> None:
+    record = busy(kept())
+    record.results.series["healthy"][10] = latencies(0.9)
+    found = answer(record, LATENCY)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "but the machine had no core free for the server (40% of the time)" in found.reason
+
+
+def test_what_was_in_time_on_a_busy_machine_was_in_time() -> None:
+    assert judge(busy(kept())).verdict is Verdict.PASS
+
+
+def test_a_late_eviction_on_a_busy_machine_leaves_the_question_open() -> None:
+    record = busy(kept())
+    leave_alone(record, "stalled-1")
+    late = EvictionRecord(client="stalled-1", reason="send_timeout", at=FAULTS + 7.2, gone_at=15.5)
+    record.server.evictions.append(late)
+    assert answer(record, "evicted.stalled").verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("changes", [{"gaps": 3}, {"duplicates": 1}, {"disordered": 2}])
+def test_what_was_lost_on_a_busy_machine_was_lost_all_the_same(changes: dict[str, Any]) -> None:
+    record = busy(kept())
+    record.results.clients[1] = client("healthy-2", **changes)
+    assert answer(record, "healthy.complete").verdict is Verdict.FAIL
+
+
+def test_a_client_that_is_never_evicted_stays_so_on_a_busy_machine() -> None:
+    record = busy(kept())
+    leave_alone(record, "stalled-1")
+    assert answer(record, "evicted.stalled").verdict is Verdict.FAIL
+
+
+# Heartbeats
+
+
+def silent(*, manager: str = "flock_ws.manager:WebSocketManager") -> Record:
+    """Return a run with a client that came to answer no ping, and was not dropped for it."""
+    server = {"heartbeat_interval": 1.0, "pong_timeout": 2.0}
+    cohorts = (*SCENARIO.cohorts, Cohort(name="never_pongs", user="never_pongs", count=1))
+    record = kept(SCENARIO.changed(cohorts=cohorts, server=server))
+    record.server.manager, record.server.started_here = manager, True
+    record.results.clients.append(client("never_pongs-1"))
+    return record
+
+
+def test_a_client_that_answers_no_ping_and_stays_fails() -> None:
+    found = answer(silent(), "evicted.never_pongs")
+    assert found.reason == "never_pongs clients were never evicted"
+    assert "heartbeat interval 1 s, pong timeout 2 s" in found.expected
+
+
+def test_a_foreign_manager_that_pings_nobody_cannot_tell() -> None:
+    found = answer(silent(manager="theirs:Manager"), "evicted.never_pongs")
+    assert (found.verdict, found.seen) == (Verdict.NOT_OFFERED, "no ping was seen")
+
+
+def test_a_foreign_manager_that_pings_is_held_to_it() -> None:
+    record = silent(manager="theirs:Manager")
+    record.results.ping_intervals = latencies(1.0)
+    assert answer(record, "evicted.never_pongs").verdict is Verdict.FAIL
+
+
+def test_a_server_that_was_there_already_is_not_held_to_the_scenarios_heartbeat() -> None:
+    record = silent()
+    record.server.started_here = False
+    assert answer(record, "evicted.never_pongs").verdict is Verdict.NOT_OFFERED
+
+
+def test_a_keepalive_that_drops_them_in_place_of_the_manager_fails() -> None:
+    record = silent()
+    left = PresenceRecord(client="never_pongs-1", seen_at=1.0, gone_at=FAULTS + 3)
+    record.server.presences.append(left)
+    reason = answer(record, "evicted.never_pongs").reason
+    assert reason == "never_pongs clients were dropped by the server, not for their missing pongs"
 
 
 # What is left
@@ -473,7 +675,7 @@ def test_a_generator_in_trouble_withdraws_what_it_measured(
     record.results.generator = record.results.generator.model_copy(update=changes)
     record.results.series["healthy"][10] = latencies(0.9)
     judgement = judge(record)
-    assert answer(record, "healthy.latency").verdict is Verdict.INCONCLUSIVE
+    assert answer(record, LATENCY).verdict is Verdict.INCONCLUSIVE
     assert judgement.exit_code == 3
     assert reason in judgement.line
 
@@ -509,9 +711,10 @@ def test_a_manager_that_waits_for_all_gives_its_reasons_in_order_of_weight() -> 
     for index in (0, 1):
         record.results.clients[index] = client(f"healthy-{index + 1}", expected=600)
     assert judge(record).line == (
-        "FAIL: stalled clients were never evicted; slow clients were never evicted;"
-        " the publisher was blocked for 12 s, until the run ended;"
-        " healthy clients missed up to 1 400 of 2 000 events; and 2 more"
+        "FAIL: stalled and slow clients were never evicted;"
+        " the publisher was blocked for 12 s (asked: < 1);"
+        " healthy clients missed up to 1 400 of 2 000 events;"
+        " healthy.latency.p99 was never (asked: < 0.25); and 1 more"
     )
 
 

@@ -54,6 +54,7 @@ from simulators.faults import (
     WrongType,
 )
 from simulators.sockets import SocketClient
+from simulators.tcp.connection import hearken
 from simulators.tcp.relay import PATH_FAULTS
 
 pytestmark = pytest.mark.sockets
@@ -239,6 +240,25 @@ class TestDeath:
 
         asyncio.run(main())
 
+    def test_one_that_hearkens_gets_what_was_sent_while_it_was_deaf(
+        self, peer: Make, wait: Wait
+    ) -> None:
+        async def main() -> None:
+            async with peer() as (server, url), SocketClient(url) as client:
+                await wait(lambda: server.writer)
+                try:
+                    client.vanish()
+                except OSError as reason:
+                    pytest.skip(f"no peer that does not acknowledge: {reason}")
+                server.send(0x81, b"into the void")
+                assert client.socket is not None
+                hearken(client.socket)
+                client.resume()
+                # It is the peer's next attempt that arrives.
+                await client.wait_received(1)
+
+        asyncio.run(main())
+
 
 class TestLiveness:
     @pytest.mark.parametrize(
@@ -246,11 +266,12 @@ class TestLiveness:
         [
             (None, [b"hello"], 1),
             (NeverPongs(), [], 0),
+            (NeverPongs(after_seconds=60), [b"hello"], 1),
             (SilentApplication(), [b"hello"], 0),
             (WrongPong(), [b"hell?"], 1),
             (LatePong(delay=0.02), [b"hello"], 1),
         ],
-        ids=["healthy", "never", "silent", "wrong", "late"],
+        ids=["healthy", "never", "not yet", "silent", "wrong", "late"],
     )
     def test_pings_are_answered_or_not(
         self, peer: Make, wait: Wait, fault: Fault | None, protocol: list[bytes], application: int
@@ -266,6 +287,21 @@ class TestLiveness:
                 await wait(lambda: b"the end" in server.texts)
                 assert server.said(0x8A) == protocol
                 assert len(server.texts) == application + 1
+
+        asyncio.run(main())
+
+    def test_a_client_falls_silent_when_its_time_has_come(self, peer: Make, wait: Wait) -> None:
+        async def main() -> None:
+            fault = NeverPongs(after_seconds=0.01)
+            async with peer() as (server, url), SocketClient(url, one(fault)) as client:
+                await wait(lambda: not client._timers)
+                server.send(0x89, b"hello")
+                server.send(0x81, PING)
+                await client.wait_received(1)
+                client.say("the end")
+                await wait(lambda: b"the end" in server.texts)
+                assert server.said(0x8A) == []
+                assert server.texts == [b"the end"]
 
         asyncio.run(main())
 

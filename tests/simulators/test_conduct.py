@@ -99,6 +99,16 @@ async def test_a_pulsing_reader_lets_sends_wait_while_it_is_off() -> None:
 
 
 @sim_test
+async def test_a_pulsing_reader_reads_steadily_until_its_time_has_come() -> None:
+    client = fake(PulsingReader(on=2, off=1, after_seconds=10))
+    assert await send(client) == "sent"
+    await asyncio.sleep(11.9)
+    assert not client.stalled
+    await asyncio.sleep(0.2)
+    assert client.stalled
+
+
+@sim_test
 async def test_a_tiny_window_leaves_little_room_before_a_send_waits() -> None:
     fills = {}
     for name, faults in (("wide", ()), ("tiny", (TinyWindow(),))):
@@ -314,6 +324,18 @@ def test_a_silent_client_reads_pings_and_answers_none(fault: Fault) -> None:
         assert not client._inbound
 
     main()
+
+
+@sim_test
+async def test_a_client_that_falls_silent_answers_pings_until_then() -> None:
+    client = fake(NeverPongs(after_seconds=5))
+    await client.send_text(PING)
+    assert (await client.receive_json())["type"] == "pong"
+    await asyncio.sleep(5)
+    await client.send_text(PING)
+    await asyncio.sleep(60)
+    assert client.messages == [PING, PING]
+    assert not client._inbound
 
 
 @sim_test

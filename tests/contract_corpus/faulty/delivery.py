@@ -44,6 +44,7 @@ class SendsInTurn(SoundManager):
     KILLED_BY = (
         "delivery.k_slow_clients_cost_one_timeout",
         "delivery.slow_client_delays_nobody_else",
+        "sockets.stalled_readers_delay_nobody",
     )
 
     async def deliver(self, content: Any) -> None:

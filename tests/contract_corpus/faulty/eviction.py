@@ -40,7 +40,7 @@ class Zombies(SoundManager):
     """Takes a failed client out of the pool and never closes it: the page waits for ever."""
 
     DEFECTS = (19,)
-    KILLED_BY = ("evict.socket_is_closed",)
+    KILLED_BY = ("evict.socket_is_closed", "sockets.evicted_client_is_told")
 
     def close_later(
         self, socket: Any, code: int, *, after: asyncio.Task[None] | None = None
@@ -140,7 +140,7 @@ class KeepsTheSlow(SoundManager):
     """A timeout is logged and forgotten: the client stays, costs another, and has a hole."""
 
     DEFECTS = (7, 11)
-    KILLED_BY = ("evict.slow_client_is_out",)
+    KILLED_BY = ("evict.slow_client_is_out", "sockets.stalled_reader_is_out")
 
     async def attempt(self, socket: Any, content: Any) -> BaseException | None:
         error = await super().attempt(socket, content)
@@ -347,7 +347,7 @@ class ClosesAsIfNothingHappened(SoundManager):
     """Closes without a code: 1000 means a wish, and the page does not come back."""
 
     DEFECTS = (57,)
-    KILLED_BY = ("evict.close_code",)
+    KILLED_BY = ("evict.close_code", "sockets.eviction_code", "sockets.shutdown_code")
 
     def close_later(
         self, socket: Any, code: int, *, after: asyncio.Task[None] | None = None

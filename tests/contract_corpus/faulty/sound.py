@@ -42,7 +42,11 @@ class SoundManager:
 
     DEFECTS: ClassVar[tuple[int, ...]] = ()
     KILLED_BY: ClassVar[tuple[str, ...]] = ()
-    PROFILE: ClassVar[dict[str, Any]] = {"history_limit": 1_000, "history_agents": 1_000}
+    PROFILE: ClassVar[dict[str, Any]] = {
+        "history_limit": 1_000,
+        "history_agents": 1_000,
+        "event_bytes": 500_000,
+    }
 
     send_timeout: float = 0.5
     close_timeout: float = 1.0
@@ -50,6 +54,7 @@ class SoundManager:
     most_waiting_bytes: int = 4_000_000
     history_limit: int = 1_000
     history_agents: int = 1_000
+    event_bytes: int = 500_000
 
     def __init__(self, heartbeat_interval: float = 120, enable_heartbeat: bool = False) -> None:
         self.heartbeat_interval = heartbeat_interval
@@ -91,6 +96,7 @@ class SoundManager:
 
     async def broadcast(self, event: Any) -> None:
         text = self.encode(event)
+        self.refuse_too_large(text)
         if isinstance(event, StreamingOutputEvent):
             self.remember(event)
         await self.deliver(text)
@@ -102,6 +108,10 @@ class SoundManager:
             self.remember(event)
         for member in list(self.clients.values()):
             self.put(member, text)
+
+    def refuse_too_large(self, text: Any) -> None:
+        if isinstance(text, str) and len(text.encode()) > self.event_bytes:
+            raise ValueError(f"an event takes at most {self.event_bytes} bytes")
 
     def encode(self, event: Any) -> Any:
         return event.model_dump_json()

@@ -27,6 +27,23 @@ class ConnectionManager:
             await connection.send_text(message)
 
 
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+
+
+async def chat(websocket):
+    await websocket.accept()
+    chatting.append(websocket)
+    while (message := await websocket.receive())["type"] == "websocket.receive":
+        for other in chatting:
+            await other.send_text(message["text"])
+    chatting.remove(websocket)
+
+
+chatting = []
+site = Starlette(routes=[WebSocketRoute("/chat", chat)])
+
+
 class Hub:
     def __init__(self):
         self.everybody = []
@@ -71,7 +88,8 @@ def test_kept_promises_are_exit_code_0(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_broken_promise_is_exit_code_1_and_the_first_screen_says_what_to_mend(
     app: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", f"{app}:ConnectionManager", "--select", "evict,delivery"]) == 1
+    words = ["--select", "evict,delivery", "--no-sockets"]
+    assert main(["check", f"{app}:ConnectionManager", *words]) == 1
     screen = capsys.readouterr().out.splitlines()[:40]
     assert "FAIL" in screen[0]
     assert any("Put every send under a deadline" in line for line in screen)
@@ -88,6 +106,13 @@ def test_a_broken_promise_is_exit_code_1_and_the_first_screen_says_what_to_mend(
         ([GOOD, "--expect", "delivery.order"], "give the reason as well"),
         ([GOOD, "--config", "not-there.toml"], "not-there.toml cannot be read"),
         ([GOOD, "--seeds", "0"], "seeds must be at least 1"),
+        (["ws://127.0.0.1:9/ws", "--say", "{message}"], "nothing listens at 127.0.0.1:9"),
+        (["ws://127.0.0.1:9/ws", "--say", "hello"], "put {message} where the text goes"),
+        (["flock_ws.app:create_app()", "--publish", "x"], "is no request"),
+        ([GOOD, "--say", "{message}"], "is a manager: --say means nothing for it"),
+        (["flock_ws.app:create_app()", "--join", "a"], "is an application: --join means nothing"),
+        (["ws://127.0.0.1:9/ws", "--path", "/ws"], "is a server: --path means nothing for it"),
+        ([GOOD, "--protocol", "nothing:Here", "--select", "sockets"], "--protocol nothing:Here"),
         ([GOOD, "--select", "delivery.unicode", "--json", "no/such/folder/x"], "--json"),
     ],
 )
@@ -108,6 +133,34 @@ def test_what_is_not_understood_asks_for_the_words_to_type(
     assert "--join 'enter(websocket)'" in capsys.readouterr().err
     words = ["--join", "enter(websocket)", "--broadcast", "tell(message)"]
     assert main(["check", f"{app}:Hub", *select, *words]) == 0
+
+
+def test_an_application_is_told_from_a_manager_by_what_it_is(
+    app: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"{app}:site", "--select", "delivery.reaches_everyone,delivery.send_deadline"]
+    assert main(["check", *words, "-v"]) == 1
+    screen = capsys.readouterr().out
+    assert "clients connect to: /chat" in screen
+    assert f"flock-ws check {app}:site --select delivery.send_deadline --seed 0" in screen
+
+
+def test_what_makes_an_application_is_repeated_as_it_must_be_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--app", "flock_ws.app:create_app", "--select", "delivery.text_frames"]
+    assert main(["check", *words]) == 0
+    assert "flock-ws check 'flock_ws.app:create_app()'" in capsys.readouterr().out
+
+
+@pytest.mark.sockets
+def test_the_checks_on_sockets_run_unless_they_are_declined(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", GOOD, "--select", "D57"]) == 0
+    assert "5 checks" in capsys.readouterr().out
+    assert main(["check", GOOD, "--select", "D57", "--no-sockets"]) == 0
+    assert "3 checks" in capsys.readouterr().out
 
 
 def test_a_file_says_the_same(app: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,6 +198,12 @@ def test_reports_are_written(tmp_path: Path) -> None:
     assert len(json.loads(names["json"].read_text())["reports"]) == 2
     assert "<testsuite" in names["junit"].read_text()
     assert "<svg" in names["html"].read_text() or "<table" in names["html"].read_text()
+
+
+def test_a_file_says_how_an_application_is_used(app: str) -> None:
+    Path("flock-check.toml").write_text('path = "/chat"\nsay = "hey {message}"\n')
+    words = ["--config", "flock-check.toml", "--select", "delivery.text_frames"]
+    assert main(["check", f"{app}:site", *words]) == 0
 
 
 def test_the_checks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,10 +54,25 @@ def test_checks_are_selected_by_id_pattern_and_class(pattern: str, expected: set
     assert {check.id for check in select_checks(pattern)} == expected
 
 
+def test_checks_on_sockets_are_meant_only_where_they_are_asked_for() -> None:
+    assert {check.tier for check in select_checks("D26,MUST")} == {"virtual"}
+    assert {check.tier for check in select_checks("D57", sockets=True)} == {"virtual", "sockets"}
+    assert {check.tier for check in select_checks("sockets")} == {"sockets"}
+    named = select_checks("sockets.shutdown_code")
+    assert [check.id for check in named] == ["sockets.shutdown_code"]
+
+
+@pytest.mark.parametrize("defect", ON_SOCKETS, ids=lambda defect: f"D{defect}")
+def test_each_class_that_takes_a_socket_has_a_check_there(defect: int) -> None:
+    assert [
+        check for check in CHECKS.values() if check.tier == "sockets" and defect in check.defects
+    ]
+
+
 def test_an_area_and_a_level_select() -> None:
     assert {check.area for check in select_checks("heartbeat")} == {"heartbeat"}
     assert {check.level for check in select_checks("SHOULD")} == {"SHOULD"}
-    assert len(select_checks(None)) == len(CHECKS)
+    assert len(select_checks(None, sockets=True)) == len(CHECKS)
 
 
 def test_a_selection_of_nothing_is_an_error() -> None:

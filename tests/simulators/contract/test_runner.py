@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -203,3 +205,27 @@ def test_an_expected_failure_needs_a_check_and_a_reason(
 def test_a_factory_that_is_none_is_refused() -> None:
     with pytest.raises(OptionError, match="a factory must be callable"):
         check_manager(3)  # type: ignore[arg-type]  # the mistake
+
+
+STUBBORN = """
+from simulators.contract import watchdog
+
+watchdog._AGAIN = 0.005
+with watchdog.watchdog(0.02):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
+"""
+
+
+def test_what_nobody_can_stop_is_at_least_said_aloud() -> None:
+    with subprocess.Popen(  # noqa: S603  # our own interpreter and text
+        [sys.executable, "-c", STUBBORN], stderr=subprocess.PIPE, text=True
+    ) as spinning:
+        assert spinning.stderr is not None
+        line = spinning.stderr.readline()
+        spinning.kill()
+    assert "computes without end and catches whatever stops it" in line

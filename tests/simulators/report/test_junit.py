@@ -39,6 +39,26 @@ def test_a_broken_promise_is_a_failure_with_its_evidence_and_cure(tutorial: Repo
     assert "--seed 7" in text
 
 
+def test_a_broken_should_is_no_failure_and_says_how_to_mend_it(tutorial: Report) -> None:
+    weak = [
+        one for one in tutorial.results if one.level == "SHOULD" and one.broken and not one.stale
+    ]
+    suite = parsed(tutorial)
+    assert weak
+    for result in weak:
+        skipped = case(suite, result.check_id).find("skipped")
+        assert skipped is not None
+        assert str(skipped.get("message")).startswith("SHOULD broken: ")
+        assert f"mend:  {result.mend}" in (skipped.text or "")
+
+
+def test_a_report_that_passes_has_no_failure(good: Report, tutorial: Report) -> None:
+    advice = [one for one in tutorial.results if one.level == "SHOULD" and not one.stale]
+    report = dataclasses.replace(good, results=(*good.results[:1], *advice))
+    assert report.verdict == "pass"
+    assert parsed(report).get("failures") == "0"
+
+
 def test_a_check_that_found_nothing_out_is_skipped_with_the_reason(tutorial: Report) -> None:
     root = parsed(tutorial)
     messages = {

@@ -1,0 +1,65 @@
+"""What docs/security.md says that hostile clients can try, tried over real sockets."""
+
+import asyncio
+import contextlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [
+    pytest.mark.sockets,
+    pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc"),
+]
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "security.md"
+
+
+def load_hostile() -> Any:
+    spec = importlib.util.spec_from_file_location("hostile", ROOT / "benchmarks" / "hostile.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["hostile"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+hostile = load_hostile()
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Any]:
+    """Servers by what they are started with: attacks on the same kind share one."""
+    with contextlib.ExitStack() as stack:
+        running: dict[Any, tuple[int, int]] = {}
+
+        def serve(attack: Any) -> tuple[int, int]:
+            kind = (attack.options, tuple(attack.environment.items()))
+            if kind not in running:
+                process = hostile.process(*attack.options, environment=attack.environment)
+                running[kind] = stack.enter_context(process)
+            return running[kind]
+
+        yield serve
+
+
+@pytest.mark.parametrize("attack", hostile.ATTACKS, ids=lambda attack: attack.name)
+def test_an_attack_ends_as_documented_and_a_healthy_client_does_not_notice(
+    attack: Any, servers: Any
+) -> None:
+    port, pid = servers(attack)
+    damage = asyncio.run(hostile.suffer(attack, port=port, pid=pid))
+    assert damage.ended == attack.ends
+    assert (damage.healthy, damage.missed) == (True, 0)
+    assert damage.grown_bytes <= attack.most_bytes
+
+
+@pytest.mark.parametrize("attack", hostile.ATTACKS, ids=lambda attack: attack.name)
+def test_an_attack_has_its_row_in_the_threat_note(attack: Any) -> None:
+    row = f"| {attack.name} | {attack.tries} | {attack.held_by} | {attack.ends} "
+    assert row in PAGE.read_text()

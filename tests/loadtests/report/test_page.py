@@ -1,0 +1,148 @@
+import re
+import shutil
+import subprocess
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from loadtests.report import page, watching
+from loadtests.report.documents import Run
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+VOID = {"meta", "link", "br"}
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--enable-logging=stderr", "--window-size=1400,900", "--dump-dom"),
+)
+# What a canvas shows is asked of its pixels: a chart that drew nothing has only transparent ones.
+PROBE = """<script>
+const inked = (one) => one.getContext("2d").getImageData(0, 0, one.width, one.height).data
+  .some((part, at) => at % 4 === 3 && part > 0);
+frameElement.dataset.probe = [innerWidth, document.documentElement.scrollWidth,
+  [...document.querySelectorAll("canvas")].filter(inked).length,
+  document.querySelectorAll("figure[data-chart]").length].join(" ");
+</script></body>"""
+
+
+class Elements(HTMLParser):
+    """The elements of a page, and whether each is closed by its own end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_opens_with_the_verdict_and_the_command_that_repeats_it(kept: Run) -> None:
+    text = page.render([kept])
+    head = text[text.index("<header>") : text.index("</header>")]
+    assert '<span class="badge good">PASS</span>' in head
+    for word in kept.record.command.split():
+        assert word in head
+
+
+def test_what_comes_from_a_run_is_text_and_never_markup(broken: Run) -> None:
+    text = page.render([broken])
+    assert "<script>alert" not in text
+    assert "\x1b" not in text
+    assert text.count("</script>") == 2
+    Elements(text)
+
+
+def test_nothing_is_fetched(kept: Run, broken: Run) -> None:
+    elements = Elements(page.render([kept, broken]))
+    targets = {
+        value
+        for _, attributes in elements.found
+        for name, value in attributes.items()
+        if name in {"src", "href", "srcset", "action"} and value
+    }
+    assert targets == {"data:,"}
+    assert "connect-src" not in page.render([kept])
+
+
+def test_an_id_is_given_once_even_where_two_runs_share_a_page(kept: Run, broken: Run) -> None:
+    elements = Elements(page.render([kept, broken]))
+    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_paper_and_a_browser_without_scripts_get_every_chart_as_a_drawing(kept: Run) -> None:
+    text = page.render([kept])
+    figures = re.findall(r'<figure data-chart="(\w+)">.*?</figure>', text, re.DOTALL)
+    assert {"latency", "deliveries", "lag", "memory"} <= set(figures)
+    assert text.count("lanes still") == len(figures)
+
+
+def test_the_heat_map_shows_that_events_never_came(kept: Run, broken: Run) -> None:
+    assert "never came" in page.render([broken])
+    assert 'class="never"' not in page.render([kept])
+
+
+def test_a_run_that_saw_nothing_still_has_its_page(kept: Run) -> None:
+    kept.record.results.clients, kept.record.results.series = [], {}
+    kept.record.server.samples, kept.record.publisher = [], None
+    Elements(page.render([kept]))
+
+
+def test_the_licence_of_what_is_vendored_is_in_every_page(kept: Run) -> None:
+    assert "Copyright (c) 2022 Leon Sorokin" in page.render([kept])
+
+
+def test_the_same_run_gives_the_same_page(kept: Run) -> None:
+    assert page.render([kept]) == page.render([kept])
+
+
+def test_the_page_of_a_running_test_asks_only_its_own_server() -> None:
+    text = watching.render(source="/flock/live.json", report="/r", home="/", states=("connected",))
+    assert "connect-src 'self'" in text
+    Elements(text)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_a_browser_draws_it_on_telephone_and_desk_without_overflow_or_complaint(
+    broken: Run, tmp_path: Path
+) -> None:
+    assert CHROMIUM is not None
+    # Frames, because a window may be no narrower than 500 pixels. They have the page's own policy.
+    framed = escape(page.render([broken]).replace("</body>", PROBE))
+    frames = (
+        f'<iframe width="{width}" height="800" frameborder="0" srcdoc="{framed}"></iframe>'
+        for width in (400, 1280)
+    )
+    file = tmp_path / "page.html"
+    outer = f"<!doctype html><meta charset=utf-8><body>{''.join(frames)}"
+    file.write_text(outer, encoding="utf-8")
+    seen = subprocess.run(  # noqa: S603 - a browser, on our own file
+        [CHROMIUM, *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "CONSOLE" not in seen.stderr
+    probed = re.findall(r'data-probe="(\d+) (\d+) (\d+) (\d+)"', seen.stdout)
+    assert [int(inner) for inner, *_ in probed] == [400, 1280]
+    for inner, page_width, inked, places in probed:
+        assert int(page_width) <= int(inner)
+        assert int(inked) == int(places) > 5

@@ -1,0 +1,150 @@
+"""The checks on real sockets, and managers that would take them down."""
+
+import asyncio
+import importlib.util
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from flock_ws import WebSocketManager
+from simulators.contract import (
+    CHECKS,
+    ContractTests,
+    Profile,
+    Report,
+    Result,
+    check_manager,
+)
+from simulators.errors import OptionError
+
+pytestmark = pytest.mark.sockets
+
+FLOCK = "flock_ws.uvicorn_protocol:FlockWebSocketProtocol"
+ALL = {check.id for check in CHECKS.values() if check.tier == "sockets"}
+# What the reference promises only when it is asked to, and what takes a server that can abort.
+ASKED_FOR = {"sockets.oversized_event_closes_nobody", "sockets.quiet_half_open_peer_is_out"}
+ABORTING = {"sockets.connection_is_freed"}
+
+
+def verdicts(report: Report, verdict: str) -> dict[str, str]:
+    return {
+        result.check_id: result.message for result in report.results if result.verdict == verdict
+    }
+
+
+@pytest.mark.parametrize(
+    ("protocol", "without"),
+    [("auto", ASKED_FOR | ABORTING), (FLOCK, ASKED_FOR)],
+    ids=["uvicorn", "flock"],
+)
+def test_the_reference_keeps_every_check(protocol: str, without: set[str]) -> None:
+    report = check_manager(WebSocketManager, select="sockets", protocol=protocol)
+    assert verdicts(report, "not_offered").keys() == without
+    assert verdicts(report, "pass").keys() == ALL - without, [
+        (result.check_id, result.message) for result in report.results if result.verdict != "pass"
+    ]
+
+
+def test_the_reference_notices_a_quiet_dead_peer_when_it_is_asked_to() -> None:
+    report = check_manager(
+        lambda **options: WebSocketManager(pong_timeout=0.5, **options),
+        select="sockets.quiet_half_open_peer_is_out",
+        profile=Profile(pong_timeout=0.5),
+    )
+    assert verdicts(report, "pass").keys() == {"sockets.quiet_half_open_peer_is_out"}
+
+
+class Naive:
+    """Sends in turn, without a deadline."""
+
+    def __init__(self) -> None:
+        self.clients: list[Any] = []
+
+    async def add_client(self, websocket: Any) -> None:
+        self.clients.append(websocket)
+
+    async def remove_client(self, websocket: Any) -> None:
+        self.clients.remove(websocket)
+
+    async def broadcast(self, message: str) -> None:
+        for client in self.clients:
+            await client.send_text(message)
+
+
+def run(kind: type, check_id: str = "sockets.everyone_gets_everything") -> Result:
+    (result,) = check_manager(kind, select=check_id).results
+    return result
+
+
+def test_a_failure_comes_with_the_lanes_of_its_clients() -> None:
+    result = run(Naive, "sockets.stalled_reader_is_out")
+    assert (result.verdict, result.tier) == ("fail", "sockets")
+    assert result.evidence is not None
+    lanes = {lane.client: lane for lane in result.evidence.lanes}
+    assert lanes["stalled-1"].spans[-1][2] == "stalled"
+    assert lanes["healthy-1"].marks[0][1] == "joined"
+    assert result.evidence.ticks
+    assert all(0 <= tick <= result.evidence.ends_at for tick in result.evidence.ticks)
+
+
+def test_who_ends_the_process_fails_and_the_process_goes_on() -> None:
+    class Exits(Naive):
+        async def broadcast(self, message: str) -> None:  # noqa: ARG002  # the manager's
+            sys.exit("no broadcast today")
+
+    result = run(Exits)
+    assert result.verdict == "fail"
+    assert "SystemExit(no broadcast today), which would end the server" in result.message
+
+
+def test_who_blocks_the_loop_fails_and_is_stopped() -> None:
+    class Blocks(Naive):
+        async def broadcast(self, message: str) -> None:  # noqa: ARG002  # the manager's
+            while True:
+                time.sleep(0.01)  # noqa: ASYNC251  # the mistake
+
+    before = threading.active_count()
+    result = run(Blocks)
+    assert result.verdict == "fail"
+    assert "had not returned" in result.message
+    assert threading.active_count() <= before
+
+
+def test_who_hangs_in_a_join_fails() -> None:
+    class Hangs(Naive):
+        async def add_client(self, websocket: Any) -> None:  # noqa: ARG002  # the manager's
+            await asyncio.Event().wait()
+
+    result = run(Hangs)
+    assert result.verdict == "fail"
+    assert "joining of healthy-1 had not returned" in result.message
+
+
+def test_who_raises_in_a_join_fails_with_what_it_raised() -> None:
+    class Raises(Naive):
+        async def add_client(self, websocket: Any) -> None:  # noqa: ARG002  # the manager's
+            raise LookupError("no room")
+
+    assert "LookupError: no room" in run(Raises).message
+
+
+def test_without_a_server_they_are_not_offered_and_say_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    result = run(Naive)
+    assert result.verdict == "not_offered"
+    assert "pip install 'flock-ws[server]'" in result.message
+
+
+def test_a_protocol_that_does_not_exist_is_an_error_of_usage() -> None:
+    with pytest.raises(OptionError, match="--protocol nothing:Here"):
+        check_manager(Naive, select="sockets.shutdown_code,D1,sockets", protocol="nothing:Here")
+
+
+class TestByItself(ContractTests):
+    factory = WebSocketManager
+    select = "sockets.shutdown_code"
