@@ -55,6 +55,8 @@ TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - of the server that is atta
 PATIENCE = 15.0
 OPTIONS = ("--events", "50")
 HASTY = ("--handshake-timeout", "1")
+# The healthy client shares a process with the attackers, and may be kept from reading by them.
+PATIENT = ("--send-timeout", "3")
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 _GUESSES = 300
 _CROWD = 50
@@ -664,15 +666,16 @@ ATTACKS: tuple[Attack, ...] = (
         ends="dropped x20",
         most_bytes=32 * MIB,
         play=unread_answers,
-        options=HASTY,
+        options=(*HASTY, *PATIENT),
     ),
     Attack(
         name="stalled readers",
         tries="1 000 connect and never read",
         held_by="one log for all, `--send-timeout`, the abort after it",
         ends="evicted x1000",
-        most_bytes=128 * MIB,
+        most_bytes=160 * MIB,
         play=stalled,
+        options=PATIENT,
     ),
 )
 
