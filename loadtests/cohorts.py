@@ -137,7 +137,7 @@ class RunLimits:
     gone_within: float = 2.0
     generator_lag: float = 0.1
     generator_cpu: float = 0.9
-    waited: float = 0.15
+    waited: float = 0.25
     publisher_late: float = 0.25
     drain: float = 4.0
 

@@ -145,8 +145,10 @@ def test_who_is_no_trouble_is_pushed_to_and_not_dropped(kind: str, runs: dict[st
 def test_who_reads_badly_finds_at_the_end_that_it_was_dropped(
     kind: str, runs: dict[str, Run]
 ) -> None:
-    entry = runs["every"].entries[f"close {kind} 1006"]
-    assert (entry["num_requests"], entry["num_failures"]) == (1, 0)
+    entries = runs["every"].entries
+    # One that still reads a little may find the close frame before the end of its connection.
+    found = [entries[name] for name in entries if name.startswith(f"close {kind} ")]
+    assert [(entry["num_requests"], entry["num_failures"]) for entry in found] == [(1, 0)]
 
 
 def test_who_answers_no_ping_is_closed_with_a_code(runs: dict[str, Run]) -> None:
