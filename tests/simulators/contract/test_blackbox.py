@@ -113,7 +113,7 @@ def test_the_tutorials_chat_breaks_what_the_tutorial_breaks() -> None:
     assert len(verdicts(report, "fail")) == 2
 
 
-# A worker thread may still want to report to the loop of the attempt in virtual time, which is over.
+# A worker thread may want to report to the loop of the attempt in virtual time, which is over.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.sockets
 def test_what_needs_a_thread_is_shown_on_sockets_only() -> None:
