@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import ctypes
 import ipaddress
+import os
 import socket
 import struct
 import sys
@@ -218,12 +219,27 @@ class Gate(asyncio.BufferedProtocol):
         if pace is not None:
             self._pay(nbytes, pace)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         """Tell that the socket is gone."""
+        if exc is not None and not self._shut and self._pace is None:
+            self._take_last_words()
         self._shut = True
         self._end_pause()
         self.gone.set()
         self._lost()
+
+    def _take_last_words(self) -> None:
+        """Read what came before a write failed, which may be a close frame that says why.
+
+        Event loops end a connection at the first failed write, and leave it unread. Not under TLS.
+        """
+        if self.transport is None or self.transport.get_extra_info("ssl_object") is not None:
+            return
+        sock = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            while sock.fileno() >= 0 and (data := os.read(sock.fileno(), _PEEK_BYTES)):
+                self.reader.feed(data)
+                self.take()
 
     def take_head(self) -> bytes | None:
         """Take the head of the HTTP answer, with its empty line; None while it is not whole."""

@@ -21,6 +21,7 @@ from simulators.behaviours import Behaviour
 from simulators.errors import NotSeen, SimulatorError
 from simulators.faults import Reset, StalledReader
 from simulators.sockets import ConnectFailed, SocketClient
+from simulators.tcp.connection import reset_on_close
 
 pytestmark = pytest.mark.sockets
 
@@ -87,14 +88,19 @@ async def raw_server(script: Script) -> AsyncIterator[str]:
 async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     """Answer the handshake and return the request."""
     request = await reader.readuntil(b"\r\n\r\n")
+    writer.write(upgrading(request))
+    return request
+
+
+def upgrading(request: bytes) -> bytes:
+    """Return the answer to a handshake."""
     key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
     guid = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     accept = base64.b64encode(hashlib.sha1(key + guid, usedforsecurity=False).digest())
-    writer.write(
+    return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
     )
-    return request
 
 
 def text_frame(text: str) -> bytes:
@@ -303,6 +309,27 @@ class TestEnding:
             assert closed.code == code
             assert client.protocol_error is not None
             assert client.protocol_error.code == code
+
+        run(main())
+
+    def test_a_close_that_came_before_a_write_failed_is_not_lost(self, run: Run) -> None:
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                listening.setblocking(False)
+                client = SocketClient(f"ws://127.0.0.1:{listening.getsockname()[1]}")
+                connecting = asyncio.create_task(client.connect())
+                accepted, _ = await loop.sock_accept(listening)
+                with accepted:
+                    accepted.setblocking(False)
+                    accepted.send(upgrading(await loop.sock_recv(accepted, 65_536)))
+                    await connecting
+                    accepted.send(b"\x88\x09\x03\xf1too big")
+                    reset_on_close(accepted)
+                client.say("one more fragment, which meets the reset")
+                closed = await client.wait_closed(timeout=LIMIT)
+                await client.leave()
+            assert (closed.code, closed.reason) == (1009, "too big")
 
         run(main())
 
