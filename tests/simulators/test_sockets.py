@@ -316,12 +316,12 @@ class TestEnding:
         async def main() -> None:
             loop = asyncio.get_running_loop()
             with socket.create_server(("127.0.0.1", 0)) as listening:
-                listening.setblocking(False)
+                listening.settimeout(0)
                 client = SocketClient(f"ws://127.0.0.1:{listening.getsockname()[1]}")
                 connecting = asyncio.create_task(client.connect())
                 accepted, _ = await loop.sock_accept(listening)
                 with accepted:
-                    accepted.setblocking(False)
+                    accepted.settimeout(0)
                     accepted.send(upgrading(await loop.sock_recv(accepted, 65_536)))
                     await connecting
                     accepted.send(b"\x88\x09\x03\xf1too big")
