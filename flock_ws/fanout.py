@@ -180,6 +180,7 @@ class FanOut:
                     turn_ends = loop.time() + _TURN
                     sends = 0
         finally:
+            log.settle()
             if asyncio.current_task() is self._pump:
                 self._pump = None
                 self._serving = None
@@ -320,10 +321,12 @@ class FanOut:
         """A send of the next event has completed; the next deadline begins where one is needed."""
         if not outbox.gone:
             number = outbox.number
-            self._log.move(number, number + 1)
             outbox.number = number + 1
             self.delivered += 1
-            if outbox.writer is not None:
+            if outbox.writer is None:
+                self._log.step(number)
+            else:
+                self._log.move(number, number + 1)
                 self._sending.start(outbox)
 
     def _broke(self, outbox: Outbox, error: BaseException) -> None:
@@ -374,6 +377,7 @@ class FanOut:
         outbox = self._serving
         if outbox is None or self._pump is None:
             return
+        self._log.settle()
         outbox.writer = self._pump
         self._serving = None
         self._pump = None

@@ -70,6 +70,8 @@ class BroadcastLog:
         "_next_evicted",
         "_next_left",
         "_readers",
+        "_stepped",
+        "_steps",
         "end",
         "end_bytes",
         "start",
@@ -87,6 +89,8 @@ class BroadcastLog:
         self._left = 0
         self._next_evicted = 0
         self._next_left = 0
+        self._stepped = -1
+        self._steps = 0
 
     def __len__(self) -> int:
         """Return how many events are kept."""
@@ -116,6 +120,8 @@ class BroadcastLog:
 
     def move(self, old: int, new: int, count: int = 1) -> None:
         """Note that `count` readers which stood at `old` now stand at `new`."""
+        if self._steps:
+            self.settle()
         readers = self._readers
         readers[new] = readers.get(new, 0) + count
         if readers[old] == count:
@@ -125,8 +131,27 @@ class BroadcastLog:
         else:
             readers[old] -= count
 
+    def step(self, number: int) -> None:
+        """Note that one reader which stood at `number` has taken that event.
+
+        Many readers do so one after the other, which is counted here and seen to by `settle`:
+        until then `start` and deliveries do not show it.
+        """
+        if number != self._stepped:
+            self.settle()
+            self._stepped = number
+        self._steps += 1
+
+    def settle(self) -> None:
+        """See to the steps that were counted."""
+        count, self._steps = self._steps, 0
+        if count:
+            self.move(self._stepped, self._stepped + 1, count)
+
     def leave(self, number: int, *, evicted: bool) -> None:
         """Take away a reader that stands at `number`; it will not have what it has not taken."""
+        if self._steps:
+            self.settle()
         if number < self.end:
             entry = self._entries[number]
             if evicted:

@@ -257,6 +257,21 @@ async def test_a_send_may_remove_its_own_client(delays: list[float]) -> None:
 
 
 @sim_test
+async def test_an_event_that_everybody_has_is_done_though_somebody_stalls_at_the_next() -> None:
+    class StallsSecond(Scripted):
+        async def send_text(self, text: str) -> None:
+            self.delays = [60.0] * len(self.got)
+            await super().send_text(text)
+
+    manager = WebSocketManager()
+    await manager.add_client(Scripted())
+    await manager.add_client(StallsSecond())
+    first, second = manager.publish(said(0)), manager.publish(said(1))
+    await first
+    assert (asyncio.get_running_loop().time(), first.delivered, second.done) == (0.0, 2, False)
+
+
+@sim_test
 async def test_a_send_that_publishes_does_not_deadlock() -> None:
     class Echo(Scripted):
         async def send_text(self, text: str) -> None:

@@ -28,6 +28,26 @@ def test_an_event_is_kept_until_its_last_reader_has_it() -> None:
     assert (delivery.done, delivery.delivered, len(log)) == (True, 2, 0)
 
 
+def test_steps_of_many_readers_are_seen_to_together() -> None:
+    log = BroadcastLog()
+    first, second = log.join(), log.join()
+    delivery = appended(log, readers=2)
+    log.step(first)
+    log.step(second)
+    assert (delivery.done, log.start) == (False, 0)
+    log.settle()
+    assert (delivery.done, delivery.delivered, log.start) == (True, 2, 1)
+
+
+def test_a_reader_may_leave_where_its_last_step_has_taken_it() -> None:
+    log = BroadcastLog()
+    log.join()
+    delivery = appended(log, readers=1)
+    log.step(0)
+    log.leave(1, evicted=True)
+    assert (delivery.done, delivery.delivered, delivery.evicted) == (True, 1, 0)
+
+
 def test_a_reader_that_joins_later_does_not_count_for_earlier_events() -> None:
     log = BroadcastLog()
     early = log.join()
@@ -60,11 +80,19 @@ def test_lag_is_counted_in_messages_bytes_and_the_age_of_the_oldest() -> None:
     assert log.lag(2, now=5.0) == Lag()
 
 
+def take(log: BroadcastLog, number: int, *, alone: bool) -> None:
+    if alone:
+        log.move(number, number + 1)
+    else:
+        log.step(number)
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("append"), st.integers(1, 9)),
         st.tuples(st.just("join"), st.just(0)),
-        st.tuples(st.sampled_from(["move", "evict", "leave"]), st.integers(0, 99)),
+        st.tuples(st.sampled_from(["move", "step", "evict", "leave"]), st.integers(0, 99)),
+        st.tuples(st.just("settle"), st.just(0)),
     ),
     max_size=60,
 )
@@ -78,6 +106,7 @@ def test_whatever_readers_do_the_counts_add_up_and_nothing_needed_is_dropped(
     readers: dict[int, int] = {}  # the model: reader -> number it stands at
     fates: list[dict[int, str]] = []  # for each event: reader -> what became of it
     deliveries: list[Delivery] = []
+    unsettled = False
     for count, (step, value) in enumerate(steps):
         if step == "append":
             deliveries.append(log.append("x" * value, value, time=0.0, readers=len(readers)))
@@ -87,8 +116,8 @@ def test_whatever_readers_do_the_counts_add_up_and_nothing_needed_is_dropped(
         elif readers:
             reader = sorted(readers)[value % len(readers)]
             stands = readers[reader]
-            if step == "move" and stands < len(fates):
-                log.move(stands, stands + 1)
+            if step in {"move", "step"} and stands < len(fates):
+                take(log, stands, alone=step == "move")
                 readers[reader] = stands + 1
                 fates[stands][reader] = "delivered"
             elif step in {"evict", "leave"}:
@@ -97,6 +126,11 @@ def test_whatever_readers_do_the_counts_add_up_and_nothing_needed_is_dropped(
                 for fate in fates[stands:]:
                     if reader in fate:
                         fate[reader] = step
+        if step == "step" or (unsettled and step in {"append", "join"}):
+            unsettled = True
+            continue  # what was taken is counted, and not seen to yet
+        log.settle()
+        unsettled = False
         needed = min(readers.values(), default=len(fates))
         assert (log.start, log.end, len(log)) == (needed, len(fates), len(fates) - needed)
         for delivery, fate in zip(deliveries, fates, strict=True):
