@@ -18,8 +18,9 @@ def _interval(bench: Bench) -> float:
 
 
 async def _beats(bench: Bench, count: float) -> None:
-    """Let so many intervals pass, and a little more."""
-    await bench.sleep(count * _interval(bench) + bench.profile.slack)
+    """Let so many intervals pass, and a little more: as late as the last ping may be."""
+    late = bench.profile.slack + (bench.profile.heartbeat_jitter or 0.0)
+    await bench.sleep(count * _interval(bench) + late)
 
 
 def _since(bench: Bench, client: Witness, time: float) -> int:

@@ -346,7 +346,7 @@ async def _read_in_pages(bench: Bench) -> str:
     level="SHOULD",
     defects=(14,),
     needs=("history", "own message"),
-    promise="history_kind",
+    promise="history_sendable_only",
     why="Each request for the history fails from then on, because of one event.",
     mend="Encode first, and remember what could be encoded.",
 )

@@ -39,6 +39,8 @@ class Profile:
             remembers every event in one list, ``none`` nothing.
         history_agents: how many agent names are remembered at most.
         history_bytes: how many bytes of JSON are remembered in all at most.
+        history_sendable_only: whether an event that cannot be encoded stays out of the history. The
+            original promises the opposite: it remembers first, always.
         sequence: the field of each JSON message that counts them.
         order: ``each_client``: every client gets events in the order of the calls. ``none``: in
             any.
@@ -66,6 +68,7 @@ class Profile:
     history_kind: Literal["per_agent", "all", "none"] = "per_agent"
     history_agents: int | None = None
     history_bytes: int | None = None
+    history_sendable_only: bool = False
     sequence: str | None = None
     order: Literal["each_client", "none"] = "each_client"
     close_codes: tuple[int, ...] | None = (1001, 1008, 1011, 1012, 1013)

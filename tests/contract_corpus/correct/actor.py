@@ -38,7 +38,12 @@ class ActorManager:
     The actor runs while there is anything to do or anybody to serve, and starts when needed.
     """
 
-    PROFILE: ClassVar = {"history_limit": 1_000, "history_agents": 1_000, "on_return": "accepted"}
+    PROFILE: ClassVar = {
+        "history_limit": 1_000,
+        "history_agents": 1_000,
+        "on_return": "accepted",
+        "history_sendable_only": True,
+    }
 
     def __init__(self, heartbeat_interval: float = 120, enable_heartbeat: bool = False) -> None:
         self.heartbeat_interval = heartbeat_interval

@@ -37,7 +37,11 @@ class _Reader:
 class LogManager:
     """Appends to one log; each client follows it at its own pace, from where it joined."""
 
-    PROFILE: ClassVar = {"history_limit": 1_000, "history_agents": 1_000}
+    PROFILE: ClassVar = {
+        "history_limit": 1_000,
+        "history_agents": 1_000,
+        "history_sendable_only": True,
+    }
 
     def __init__(self, heartbeat_interval: float = 120, enable_heartbeat: bool = False) -> None:
         self.heartbeat_interval = heartbeat_interval

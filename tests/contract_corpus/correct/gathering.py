@@ -27,7 +27,11 @@ async def _ping(socket: Any) -> None:
 class GatheringManager:
     """Gathers bounded sends; an `asyncio.Lock` for each client lets one through at a time."""
 
-    PROFILE: ClassVar = {"history_limit": 1_000, "history_agents": 1_000}
+    PROFILE: ClassVar = {
+        "history_limit": 1_000,
+        "history_agents": 1_000,
+        "history_sendable_only": True,
+    }
 
     def __init__(self, heartbeat_interval: float = 120, enable_heartbeat: bool = False) -> None:
         self.heartbeat_interval = heartbeat_interval

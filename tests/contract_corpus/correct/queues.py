@@ -25,6 +25,7 @@ class QueueManager:
     PROFILE: ClassVar = {
         "history_limit": 1_000,
         "history_agents": 1_000,
+        "history_sendable_only": True,
         "on_return": "accepted",
     }
 

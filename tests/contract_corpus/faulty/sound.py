@@ -45,6 +45,7 @@ class SoundManager:
     PROFILE: ClassVar[dict[str, Any]] = {
         "history_limit": 1_000,
         "history_agents": 1_000,
+        "history_sendable_only": True,
         "event_bytes": 500_000,
     }
 
