@@ -143,15 +143,15 @@ def main() -> None:
         "the common pattern above a loop of `send_text`": cost["common"] - cost["naive"],
     }.items():
         print(f"| {layer} | {spent:.2f} |")
+    naive, plain, common = cost["naive"], cost["plain"], cost["common"]
     print(
-        f"\nIn all: a loop of `send_text` {cost['naive']:.2f}, this manager {cost['plain']:.2f}, the"
+        f"\nIn all: a loop of `send_text` {naive:.2f}, this manager {plain:.2f}, the common pattern"
     )
+    print(f"{common:.2f}. The kernel's `send` costs each as much again, the floor of `make bench`:")
     print(
-        f"common pattern {cost['common']:.2f}. The kernel's `send` costs each as much again (the floor"
+        f"this manager is half of the common pattern where that is at most {common - 2 * plain:.1f}"
     )
-    print("of `make bench`): this manager is half of the common pattern where that is at most")
-    print(f"{cost['common'] - 2 * cost['plain']:.1f} µs, a loop of `send_text` where it is at most")
-    print(f"{cost['common'] - 2 * cost['naive']:.1f} µs.")
+    print(f"µs, a loop of `send_text` where it is at most {common - 2 * naive:.1f} µs.")
 
 
 if __name__ == "__main__":
