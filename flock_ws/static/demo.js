@@ -8,7 +8,7 @@ export class Demo {
   constructor() {
     this.place = document.getElementById("demo");
     this.kinds = "";
-    this.busy = false;
+    this.last = Promise.resolve();
     document.getElementById("demo-clear").addEventListener("click", () => this.act(() => this.clear()));
     document.getElementById("demo-storm").addEventListener("click", () => this.act(() => this.storm()));
   }
@@ -35,15 +35,9 @@ export class Demo {
     return made;
   }
 
-  async act(work) {
-    if (this.busy) return;
-    this.busy = true;
-    try {
-      await work();
-    } catch (error) {
-      write("demo-answer", `That did not work: ${error.message}.`);
-    }
-    this.busy = false;
+  // One after the other: who presses twice is served twice.
+  act(work) {
+    this.last = this.last.then(work).catch((error) => write("demo-answer", `That did not work: ${error.message}.`));
   }
 
   async add(kind, count) {

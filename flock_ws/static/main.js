@@ -42,6 +42,7 @@ const asking = new Asking({
 function figure(name, value, note, worry = false) {
   write(`figure-${name}`, value);
   write(`note-${name}`, note);
+  document.getElementById(`note-${name}`).title = note;
   document.getElementById(`figure-${name}`).parentElement.classList.toggle("worry", worry);
 }
 

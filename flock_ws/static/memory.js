@@ -140,8 +140,8 @@ function behindText(lane) {
   if (lane.state === "zombie") return "out of the pool, its socket is still open";
   if (lane.state === "connected") return "";
   if (lane.state === "healthy") return lane.round_trip === null ? "" : `answers in ${seconds(lane.round_trip)}`;
-  const buffered = lane.buffered_bytes ? `${bytes(lane.buffered_bytes)} in buffers` : "";
-  const lag = lane.lag.messages ? `${plural(lane.lag.messages, "event")} unsent` : "";
+  const buffered = lane.buffered_bytes ? `${bytes(lane.buffered_bytes)} buffered` : "";
+  const lag = lane.lag.messages ? `${number(lane.lag.messages)} unsent` : "";
   return [`${seconds(lane.waiting)}`, lag, buffered].filter(Boolean).join(", ");
 }
 

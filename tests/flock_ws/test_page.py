@@ -304,9 +304,10 @@ def test_it_opens_without_a_complaint_and_asks_nobody_else(page: Any, server: Se
 @pytest.mark.sockets
 def test_it_shows_a_stalled_client_being_evicted(page: Any) -> None:
     page.run("document.getElementById('demo-count').value = '1'")
+    # The second is pressed before the first is answered, and counts.
     page.click("#demo-kinds button:nth-child(1)")
-    page.until(lambda: "healthy-1 ● healthy" in lanes(page), "no healthy client")
     page.click("#demo-kinds button:nth-child(3)")
+    page.until(lambda: "healthy-1 ● healthy" in lanes(page), "no healthy client")
     page.until(lambda: "stalled-1 ■ stalled" in lanes(page), "it is not seen to stall")
     page.until(lambda: "stalled-1 ✕ evicted send timeout" in lanes(page), "it is not evicted")
     page.until(lambda: "gone in" in lanes(page), "its socket is not seen to be gone")
