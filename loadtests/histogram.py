@@ -2,7 +2,7 @@
 
 import bisect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 __all__ = ["Histogram"]
@@ -79,6 +79,33 @@ class Histogram:
             self.minimum = seconds
         self.count += 1
         self.total += seconds
+
+    def record_all(self, durations: Iterable[float]) -> None:
+        """Count many durations: for each as `record`, at less than half of its cost."""
+        buckets, count = self._buckets, self.count
+        total, minimum, maximum = self.total, self.minimum, self.maximum
+        if not count:
+            minimum = math.inf
+        for seconds in durations:
+            if seconds < 0:
+                self.negatives += 1
+                seconds = 0.0  # noqa: PLW2901 - as in `record`
+            bucket = int(seconds * 1_000_000)
+            if bucket >= _EXACT:
+                shift = bucket.bit_length() - _BITS
+                bucket = shift * _HALF + (bucket >> shift)
+            if bucket in buckets:
+                buckets[bucket] += 1
+            else:
+                buckets[bucket] = 1
+            if seconds > maximum:  # noqa: PLR1730 - a call costs more
+                maximum = seconds
+            if seconds < minimum:  # noqa: PLR1730 - the same
+                minimum = seconds
+            count += 1
+            total += seconds
+        self.count, self.total, self.maximum = count, total, maximum
+        self.minimum = minimum if count else 0.0
 
     def merge(self, other: "Histogram") -> None:
         """Add another's counts; the result is as if all had been recorded here."""

@@ -17,6 +17,8 @@ __all__ = ["Intake", "Pushes"]
 
 _SPREAD_KEPT = 20_000
 _RECENT = 3
+# Some 0.1 ms of the loop's time.
+_COUNTED_AT_ONCE = 512
 
 
 @dataclass(slots=True)
@@ -55,7 +57,8 @@ class Intake:
         self.ping_jitter = Histogram()
         self._plan = plan
         self._heartbeat = plan.scenario.server.get("heartbeat_interval")
-        self._recent: dict[str, dict[int, Histogram]] = {}
+        # As they came: what is counted many at a time costs less than half.
+        self._recent: dict[str, dict[int, list[float]]] = {}
         self._pushes: dict[str, Histogram] = {}
         self._spans: dict[int, list[float]] = {}
         self._spread = Histogram()
@@ -69,11 +72,12 @@ class Intake:
         streams, spans = member.streams, self._spans
         run_id, origin = self._plan.run_id, self._plan.origin
         watched = member.kind == "viewer" and run_id is not None
-        read, monotonic, take_other = self.reader.read, time.monotonic, self._take_other
+        known, read = self.reader.known.get, self.reader.read
+        monotonic, take_other, fold = time.monotonic, self._take_other, self._fold_second
 
         def take(_client: SocketClient, payload: bytes) -> None:
             now = monotonic()
-            event = read(payload)
+            event = known(payload) or read(payload)
             sequence, run = event.sequence, event.run
             if sequence is None or (run != run_id and run_id is not None) or member.closing:
                 take_other(member, event, now)
@@ -92,18 +96,21 @@ class Intake:
             if due is None:
                 member.untimed += 1
                 return
-            histogram = recent.get(event.second)
-            if histogram is None:
-                histogram = recent[event.second] = Histogram()
-            histogram.record(now - due)
+            second = event.second
+            if second in recent:
+                latencies = recent[second]
+                latencies.append(now - due)
+                if len(latencies) >= _COUNTED_AT_ONCE:
+                    fold(member.cohort, second)
+            else:
+                recent[second] = [now - due]
             if watched:
-                span = spans.get(sequence)
-                if span is None:
+                if sequence in spans:
+                    spans[sequence][1] = now
+                else:
                     spans[sequence] = [now, now]
                     if len(spans) > _SPREAD_KEPT:
                         self._fold_spans(_SPREAD_KEPT // 2)
-                else:
-                    span[1] = now
 
         return take
 
@@ -116,7 +123,7 @@ class Intake:
             member.others += 1
             if event.due is not None and self._plan.run_id is None:
                 recent = self._recent[member.cohort]
-                recent.setdefault(event.second, Histogram()).record(now - event.due)
+                recent.setdefault(event.second, []).append(now - event.due)
 
     def _take_ping(self, member: Member, now: float) -> None:
         member.pings += 1
@@ -143,15 +150,16 @@ class Intake:
     def fold(self) -> None:
         """Bring `series` up to date."""
         for cohort, recent in self._recent.items():
-            series = self.series.setdefault(cohort, {})
-            pushes = self._pushes.setdefault(cohort, Histogram())
-            for second, histogram in recent.items():
-                pushes.merge(histogram)
-                if second in series:
-                    series[second].merge(histogram)
-                else:
-                    series[second] = histogram
-            recent.clear()
+            self.series.setdefault(cohort, {})
+            self._pushes.setdefault(cohort, Histogram())
+            for second in list(recent):
+                self._fold_second(cohort, second)
+
+    def _fold_second(self, cohort: str, second: int) -> None:
+        counted = Histogram()
+        counted.record_all(self._recent[cohort].pop(second))
+        self._pushes.setdefault(cohort, Histogram()).merge(counted)
+        self.series.setdefault(cohort, {}).setdefault(second, Histogram()).merge(counted)
 
     def take_pushes(self) -> dict[str, Histogram]:
         """Return the latencies of each cohort since the last call."""

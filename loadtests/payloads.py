@@ -66,6 +66,7 @@ class PayloadReader:
     Attributes:
         read: returns the `Event` of a payload. Anything that is no JSON object with a whole number
             at `sequence_path` is one without a sequence.
+        known: what was read lately, by payload; who reads very many looks here before `read`.
         parsed: how many payloads were parsed, and not found again.
     """
 
@@ -79,6 +80,7 @@ class PayloadReader:
     ) -> None:
         self._wall_offset = wall_offset
         self._origin = origin
+        self.known: dict[bytes, Event] = {}
         self.parsed = 0
         self._sequence_at = _finder(sequence_path or "sequence")
         self._time_at = _finder(time_path or "timestamp")
@@ -86,13 +88,13 @@ class PayloadReader:
 
     def _reader(self) -> Callable[[bytes], Event]:
         # Two generations: what was not asked for during a whole one is forgotten.
-        young: dict[bytes, Event] = {}
+        young = self.known
         old: dict[bytes, Event] = {}
         young_bytes = 0
         parse = self._parse
 
         def read(payload: bytes) -> Event:
-            nonlocal young, old, young_bytes
+            nonlocal young_bytes
             event = young.get(payload)
             if event is not None:
                 return event
@@ -100,7 +102,11 @@ class PayloadReader:
             if event is None:
                 event = parse(payload)
             if len(young) >= _KEPT or young_bytes > _KEPT_BYTES:
-                young, old, young_bytes = {}, young, 0
+                # In their places: `known` is looked into by others.
+                old.clear()
+                old.update(young)
+                young.clear()
+                young_bytes = 0
             young[payload] = event
             young_bytes += len(payload)
             return event

@@ -157,8 +157,10 @@ class Actor:
         if gate is None or stopped:
             return
         on_message = self._on_message
+        reader = gate.reader
+        only = reader.only()
         try:
-            for opcode, payload in gate.reader.messages():
+            for opcode, payload in reader.messages() if only is None else ((TEXT, only),):
                 if opcode > BINARY:
                     self._control(opcode, payload)
                 else:

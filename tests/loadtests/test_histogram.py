@@ -83,3 +83,11 @@ def test_between_edges_every_duration_is_counted_once() -> None:
         histogram.record(seconds)
     assert histogram.between([0.001, 0.01, 1.0]) == [1, 2, 1, 1]
     assert sum(histogram.between([])) == 5
+
+
+@given(st.lists(st.lists(st.floats(min_value=-1, max_value=3_600), max_size=20), max_size=5))
+def test_many_at_once_are_counted_as_one_by_one(batches: list[list[float]]) -> None:
+    at_once = Histogram()
+    for batch in batches:
+        at_once.record_all(batch)
+    assert at_once == of([value for batch in batches for value in batch])

@@ -244,3 +244,44 @@ def test_a_long_close_reason_is_cut_at_a_whole_character() -> None:
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
 def test_control_frames_are_yielded_as_they_come(opcode: int) -> None:
     assert read(frame(0x80 | opcode, b"ab")) == [(opcode, b"ab")]
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 300, 9_000])
+def test_a_text_that_is_all_there_is_can_be_taken_by_itself(size: int) -> None:
+    reader = FrameReader()
+    reader.feed(frame(0x81, b"x" * size))
+    taken = reader.only()
+    # A frame below four bytes is not worth the question: `messages` finds it.
+    assert (taken if size > 1 else dict(reader.messages())[TEXT]) == b"x" * size
+    assert (reader.only(), reader.buffered_bytes) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frame(0x81, b"one") + frame(0x81, b"two"),
+        frame(0x81, b"half")[:-1],
+        frame(0x82, b"binary"),
+        frame(0x89, b"ping"),
+        frame(0x01, b"begun"),
+        frame(0xC1, b"deflated"),
+        b"\x81\x7e\x00\x05short",
+        b"\x81\x85\0\0\0\0mask.",
+        frame(0x81, b"x" * 2_000),
+    ],
+)
+def test_anything_else_is_left_for_the_messages_to_tell(data: bytes) -> None:
+    reader = FrameReader(max_message_bytes=1_000)
+    reader.feed(data)
+    assert reader.only() is None
+    assert reader.buffered_bytes == len(data)
+
+
+def test_a_text_within_a_fragmented_message_is_not_taken_by_itself() -> None:
+    reader = FrameReader()
+    reader.feed(frame(0x01, b"begun"))
+    assert not list(reader.messages())
+    reader.feed(frame(0x81, b"intruder"))
+    assert reader.only() is None
+    with pytest.raises(FrameError, match="new message inside"):
+        list(reader.messages())
