@@ -282,7 +282,8 @@ class Bench:
         within: float = _PATIENCE,
         strict: bool = False,
     ) -> Any:
-        await asyncio.wait({task}, timeout=within)
+        if not task.done():
+            await asyncio.wait({task}, timeout=within)
         if not task.done():
             where = waiting([task])[0].where
             task.cancel()

@@ -175,7 +175,7 @@ async def _one_send_in_flight(bench: Bench, *, events: int) -> str:
     defects=(11, 46),
     why="A hole in a stream that nobody marks is taken for the truth.",
     mend="Close a client for which there is no room; do not drop its messages and go on.",
-    sizes={"events": (3_000, 20)},
+    sizes={"events": (2_100, 20)},
     steps=400_000,
 )
 async def _no_silent_gap(bench: Bench, *, events: int) -> str:

@@ -11,15 +11,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from simulators.contract import Profile
+from simulators.contract import CHECKS, Profile, Report
 
 __all__ = [
     "correct_managers",
     "designs",
     "faulty_managers",
+    "ids",
+    "meant_for",
     "original",
     "profile_of",
     "protocol_of",
+    "verdicts",
     "wild_modules",
 ]
 
@@ -77,3 +80,20 @@ def _classes(module: ModuleType, attribute: str | None) -> Iterator[type]:
         kind = getattr(module, name)
         if inspect.isclass(kind) and (attribute is None or vars(kind).get(attribute)):
             yield kind
+
+
+def ids(kinds: list[type]) -> list[str]:
+    """The names of managers, with their modules."""
+    return [f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}" for kind in kinds]
+
+
+def meant_for(kind: Any, tier: str) -> list[str]:
+    """The checks of a tier that are meant to kill a faulty manager."""
+    return [check for check in kind.KILLED_BY if CHECKS[check].tier == tier]
+
+
+def verdicts(report: Report, verdict: str) -> dict[str, str]:
+    """The checks that came to a verdict, with what they said."""
+    return {
+        result.check_id: result.message for result in report.results if result.verdict == verdict
+    }

@@ -1,4 +1,4 @@
-"""The dashboard's manager as `docs/compat.md` describes it, with the faults that it lists.
+"""The dashboard's manager after its description, with the faults that are listed at its end.
 
 Written after the description, not copied: it keeps what the description promises and breaks what
 its last section says the original breaks.

@@ -34,8 +34,16 @@ ASKED_FOR = {
 # in pages: tests/flock_ws/test_app.py has the tests.
 NEVER = {"history.read_in_pages"}
 
-ASKED = {"pong_timeout": 4.0, "heartbeat_jitter": 2.0, "history_agents": 5, "history_limit": 1_000}
+ASKED: dict[str, Any] = {
+    "pong_timeout": 4.0,
+    "heartbeat_jitter": 2.0,
+    "history_agents": 5,
+    "history_limit": 1_000,
+}
 EVERYTHING = Profile(**ASKED, sequence="sequence", history_sendable_only=True)
+
+
+OFFERED = [check.id for check in select_checks(None) if check.id not in {*ASKED_FOR, *NEVER}]
 
 
 class AsAnEndpointUsesIt(WebSocketManager):
@@ -54,7 +62,7 @@ class TestReference(ContractTests):
     """As it comes, with a history of its real size: each check passes, and none is skipped."""
 
     factory = WebSocketManager
-    select = [check.id for check in select_checks(None) if check.id not in {*ASKED_FOR, *NEVER}]
+    select = OFFERED
 
     def judge(self, result: Result) -> None:
         assert result.verdict == "pass", result.message
@@ -92,7 +100,7 @@ def test_it_keeps_what_it_promises_with_other_numbers(select: str, options: dict
 
 
 def test_every_check_in_virtual_time_is_passed_by_one_door_or_another(asked: Report) -> None:
-    passed = {*TestReference.select, *verdicts(asked, "pass"), "history.bytes_are_bounded"}
+    passed = {*OFFERED, *verdicts(asked, "pass"), "history.bytes_are_bounded"}
     assert {check.id for check in select_checks(None)} - passed == NEVER
 
 

@@ -8,7 +8,7 @@ from simulators.contract import CHECKS, ON_SOCKETS, UNCOVERED, Check, covering, 
 from simulators.contract.profile import Profile
 from simulators.errors import OptionError
 
-# The classes of docs/defects.md that fakes under virtual time can show.
+# The classes of docs/contract.md that fakes under virtual time can show.
 ON_FAKES = (
     *range(1, 10),
     *(11, 12, 13, 14, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 27, 28, 29, 32, 33),
