@@ -7,12 +7,12 @@ others is left out.
 """
 
 import ast
+import importlib.util
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
 PACKAGES = ("flock_ws", "simulators", "loadtests")
 
 WIDTH, CHIP, ROW, PAD = 1240, 18, 24, 14
@@ -33,11 +33,19 @@ STYLE = """
 Graph = dict[str, set[str]]
 
 
+def place(package: str) -> Path:
+    """Return where a package is, in this tree or installed, without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        raise SystemExit(f"{package} is not installed: pip install --editable .")
+    return Path(spec.submodule_search_locations[0])
+
+
 def units(package: str) -> dict[str, list[Path]]:
     """Return the modules and folders of a package, each with its files."""
     found: dict[str, list[Path]] = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
-        inner = path.relative_to(ROOT / package)
+    for path in sorted(place(package).rglob("*.py")):
+        inner = path.relative_to(place(package))
         name = inner.parts[0] if len(inner.parts) > 1 else inner.stem
         if name not in ("__init__", "__main__"):
             found.setdefault(name, []).append(path)
@@ -145,7 +153,7 @@ def band(package: str, top: int) -> tuple[list[str], int]:
 
 
 def _is_folder(package: str, name: str) -> bool:
-    return (ROOT / package / name).is_dir()
+    return (place(package) / name).is_dir()
 
 
 def picture() -> str:

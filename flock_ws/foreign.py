@@ -56,7 +56,7 @@ def check_manager(manager: Any) -> None:
 
 def name_of(manager: Any) -> str:
     """Return where the manager's class is defined, as ``module:Class``."""
-    kind = type(manager)
+    kind = type(getattr(manager, "adopted", manager))
     return f"{kind.__module__}:{kind.__qualname__}"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flock_ws import foreign
+from flock_ws.adopted import adopt
 from flock_ws.errors import FlockError
 
 __all__ = ["ManagerNotLoadedError", "load_manager"]
@@ -22,7 +23,8 @@ def load_manager(text: str, *, options: Mapping[str, Any] | None = None) -> tupl
     """Import a manager, or what makes one, and call that.
 
     The working directory is put in front of ``sys.path``, as ``python -m`` does. A class or a
-    function is called; an instance is taken as it is.
+    function is called; an instance is taken as it is. One that says ``connect`` and ``disconnect``
+    is put under our names.
 
     Args:
         text: ``package.module:name``; the name may have dots.
@@ -49,11 +51,12 @@ def load_manager(text: str, *, options: Mapping[str, Any] | None = None) -> tupl
         found = getattr(found, part)
     options = options or {}
     if not _is_factory(found):
-        foreign.check_manager(found)
-        return found, list(options)
+        manager = adopt(found)
+        foreign.check_manager(manager)
+        return manager, list(options)
     taken = {name: value for name, value in options.items() if _takes(found, name)}
     try:
-        manager = found(**taken)
+        manager = adopt(found(**taken))
     except Exception as error:
         arguments = ", ".join(f"{name}={value!r}" for name, value in taken.items())
         raise ManagerNotLoadedError(

@@ -41,6 +41,7 @@ ORDER = {
         "uvicorn_protocol",
         "uvicorn_http",
         "foreign",
+        "adopted",
         "paging",
         "guard",
         "metrics",
