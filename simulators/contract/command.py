@@ -25,6 +25,7 @@ from simulators.errors import OptionError, SimulatorError
 __all__ = ["add_arguments", "run"]
 
 _USAGE = 2
+_FILES = ("json", "junit", "html")
 _EPILOG = """\
 exit codes:
   0  every MUST that the manager offers is kept
@@ -52,6 +53,8 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``flock-ws check``."""
     parser.epilog = _EPILOG
+    # All of them in brackets would hide the one line that says what is wrong.
+    parser.usage = "%(prog)s [options] MODULE:NAME ..."
     add = parser.add_argument
     add(
         "managers",
@@ -133,6 +136,7 @@ def _run(arguments: argparse.Namespace) -> int:
             "name a manager: flock-ws check myapp.ws:ConnectionManager (or --list the checks)"
         )
     checks = select_checks(config.select, sockets=arguments.sockets)
+    _look_for_folders(arguments)
     reports: list[Report] = []
     for name in names:
         show = _progress(name, len(checks))
@@ -147,7 +151,14 @@ def _run(arguments: argparse.Namespace) -> int:
             show(result)
 
         with _last_resort(arguments, reports, name=name, results=results, config=config):
-            report = _checked(name, arguments, config, progress=note)
+            try:
+                report = _checked(name, arguments, config, progress=note)
+            except KeyboardInterrupt:
+                if results:
+                    _write(arguments, [*reports, _partial(name, results, config)])
+                done = f"{len(results)} of {len(checks)} checks on {name}"
+                sys.stderr.write(f"flock-ws: interrupted after {done}\n")
+                raise
         reports.append(report)
     _write(arguments, reports)
     return 0 if all(report.verdict == "pass" for report in reports) else 1
@@ -218,12 +229,7 @@ def _last_resort(
             )
             for at, check in enumerate(left)
         ]
-        report = Report(
-            manager=name,
-            profile=config.profile.as_dict(),
-            results=(*results, *found),
-            seed=config.seed,
-        )
+        report = _partial(name, [*results, *found], config)
         for stream, real in (("stdout", sys.__stdout__), ("stderr", sys.__stderr__)):
             setattr(sys, stream, real)
         _write(arguments, [*reports, report])
@@ -234,6 +240,12 @@ def _last_resort(
         yield
     finally:
         LAST_RESORTS.remove(give_up)
+
+
+def _partial(name: str, results: Sequence[Result], config: Config) -> Report:
+    """Return a report on a manager whose examination did not come to its end."""
+    profile = config.profile.as_dict()
+    return Report(manager=name, profile=profile, results=tuple(results), seed=config.seed)
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -262,6 +274,18 @@ def _config(arguments: argparse.Namespace) -> Config:
         seed=config.seed if arguments.seed is None else arguments.seed,
         seeds=config.seeds if arguments.seeds is None else arguments.seeds,
     )
+
+
+def _look_for_folders(arguments: argparse.Namespace) -> None:
+    """Refuse a file that cannot be written before anything runs, not after.
+
+    Raises:
+        OptionError: its folder is not there.
+    """
+    for name in _FILES:
+        path = getattr(arguments, name)
+        if path is not None and not Path(path).resolve().parent.is_dir():
+            raise OptionError(f"--{name} {path}: there is no such folder")
 
 
 def _write(arguments: argparse.Namespace, reports: list[Report]) -> None:

@@ -283,13 +283,15 @@ def expected_of(expected: Mapping[str, str] | None) -> dict[str, str]:
     Raises:
         OptionError: one is no check, or has no reason.
     """
-    for check_id, reason in (expected or {}).items():
+    # What comes from a file may be anything.
+    given: Mapping[str, object] = expected or {}
+    for check_id, reason in given.items():
         if check_id not in CHECKS:
             near = difflib.get_close_matches(check_id, CHECKS, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
             raise OptionError(f"expected_failures: there is no check {check_id!r}{meant}")
-        if not str(reason or "").strip():
-            raise OptionError(f"expected_failures: {check_id} needs a reason")
+        if not (isinstance(reason, str) and reason.strip()):
+            raise OptionError(f"expected_failures: {check_id} needs a reason, as a text")
     return dict(expected or {})
 
 

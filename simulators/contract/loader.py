@@ -53,6 +53,17 @@ def find(text: str) -> tuple[ModuleType, str, Any]:
         NotLoadedError: nothing is there, or importing it fails.
     """
     name, _, path = text.partition(":")
+    if path.startswith("//"):
+        raise NotLoadedError(
+            f"{text!r} names no manager: give MODULE:NAME, or the WebSocket's address, "
+            "ws://HOST:PORT/PATH"
+        )
+    if name.endswith(".py") or "/" in name or name.startswith("."):
+        meant = name.removesuffix(".py").replace("\\", "/").strip("./").replace("/", ".")
+        raise NotLoadedError(
+            f"{name!r} is a file or a folder: give the module, as an import has it, "
+            f"{meant}:{path or 'ConnectionManager'}"
+        )
     if not name or not path:
         raise NotLoadedError(
             f"{text!r} names no manager: expected MODULE:NAME, like yourapp.ws:ConnectionManager"

@@ -101,10 +101,35 @@ class Profile:
             "event_bytes",
         ):
             value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (number and 0 < value < 1e12):  # noqa: PLR2004  # any finite number
+            if value is not None and not (_is_number(value) and 0 < value < 1e12):  # noqa: PLR2004  # any finite number
                 raise OptionError(
                     f"profile: {name} must be a number above 0 or None, not {value!r}"
+                )
+
+        self._check_forms()
+
+    def _check_forms(self) -> None:
+        """Refuse what is no number, no text or no list where one is meant."""
+        codes, fields = self.close_codes, self.ping_fields
+        forms = {
+            "slack": (_is_number(self.slack) and self.slack >= 0, "a number of seconds"),
+            "ping": (
+                self.ping is None or isinstance(self.ping, str | Mapping),
+                "a text, a table or None",
+            ),
+            "ping_fields": (_all_are(fields, str), "a list of names"),
+            "sequence": (self.sequence is None or isinstance(self.sequence, str), "a name or None"),
+            "close_codes": (codes is None or _all_are(codes, int), "a list of numbers or None"),
+            "shutdown_is_final": (isinstance(self.shutdown_is_final, bool), "true or false"),
+            "history_sendable_only": (
+                isinstance(self.history_sendable_only, bool),
+                "true or false",
+            ),
+        }
+        for name, (right, expected) in forms.items():
+            if not right:
+                raise OptionError(
+                    f"profile: {name} must be {expected}, not {getattr(self, name)!r}"
                 )
 
     def as_dict(self) -> dict[str, Any]:
@@ -140,3 +165,11 @@ class Profile:
             for name, value in form.items()
         }
         return cls(**values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _all_are(values: object, kind: type) -> bool:
+    return isinstance(values, tuple | list) and all(type(value) is kind for value in values)

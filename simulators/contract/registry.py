@@ -148,13 +148,15 @@ def select_checks(
             that are named: by their ids, or by a pattern that begins with ``sockets``.
 
     Raises:
-        OptionError: one of them names nothing.
+        OptionError: one of them names nothing, or there is none.
     """
     if patterns is None:
         return tuple(found for found in CHECKS.values() if sockets or found.tier == "virtual")
     if isinstance(patterns, str):
         patterns = patterns.split(",")
     words = [word.strip() for pattern in patterns for word in pattern.split(",") if word.strip()]
+    if not words:
+        raise OptionError("the selection is empty: leave it out to run every check")
     chosen: set[str] = set()
     for word in words:
         named = sockets or word.startswith(_SOCKETS)

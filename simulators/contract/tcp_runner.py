@@ -119,6 +119,10 @@ async def _run(
         verdict, message = "fail", str(error)
     except TimeoutError:
         verdict, message = "fail", f"it did not come to an end within {_MOST:g} s"
+    except asyncio.CancelledError:
+        # Somebody pressed Ctrl-C: nothing may go on being served.
+        await bench.end()
+        raise
     except Exception as error:  # noqa: BLE001  # a manager may raise anything
         verdict, message = judge(error, "")
     evidence = bench.evidence()

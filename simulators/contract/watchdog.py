@@ -95,6 +95,8 @@ def _alarm(patience: _Patience, pause: float) -> Iterator[None]:
         if armed and patience.is_over():
             rings += 1
             if rings > _SWALLOWED and LAST_RESORTS:
+                # It takes its time, and must not be interrupted in turn.
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 LAST_RESORTS[-1](_spot(frame))
             if rings == _SWALLOWED and sys.__stderr__ is not None:
                 sys.__stderr__.write(f"flock-ws: {_HOPELESS} {_spot(frame)}\n")

@@ -1,6 +1,7 @@
 """``flock-ws check`` as it is typed."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,16 @@ class Stubborn(ConnectionManager):
                 pass
 
 
-raise_on_import = None
+class Interrupted(ConnectionManager):
+    made = 0
+
+    def __init__(self):
+        super().__init__()
+        Interrupted.made += 1
+        if Interrupted.made == 60:
+            import signal
+
+            signal.raise_signal(signal.SIGINT)
 """
 
 
@@ -102,6 +112,9 @@ def test_a_broken_promise_is_exit_code_1_and_the_first_screen_says_what_to_mend(
         (["nowhere:Manager"], "there is no module 'nowhere'"),
         (["flock_ws:WebSocketManger"], "did you mean 'WebSocketManager'"),
         (["flock_ws"], "expected MODULE:NAME"),
+        (["flock_ws/app.py:App"], "give the module, as an import has it, flock_ws.app:App"),
+        (["http://127.0.0.1/ws"], "ws://HOST:PORT/PATH"),
+        ([GOOD, "--select", ""], "the selection is empty"),
         ([GOOD, "--select", "nothing"], "no check is meant by 'nothing'"),
         ([GOOD, "--expect", "delivery.order"], "give the reason as well"),
         ([GOOD, "--config", "not-there.toml"], "not-there.toml cannot be read"),
@@ -123,6 +136,43 @@ def test_wrong_usage_is_exit_code_2_and_one_line(
     error = capsys.readouterr().err
     assert complaint in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("def broken(:", "SyntaxError: invalid syntax"),
+        ("raise SystemExit(3)", "ended the program: SystemExit(3)"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import nowhere_to_be_found", "No module named 'nowhere_to_be_found'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_exit_code_2_and_one_line(
+    text: str, complaint: str, app: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(f"broken_{app}.py").write_text(text)
+    assert main(["check", f"broken_{app}:Manager"]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+
+
+def test_an_unknown_option_is_named_below_one_line_of_usage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["check", GOOD, "--bogus"])
+    assert ended.value.code == 2
+    usage, error = capsys.readouterr().err.splitlines()
+    assert usage == "usage: flock-ws check [options] MODULE:NAME ..."
+    assert "--bogus" in error
+
+
+def test_ctrl_c_shows_what_was_found_so_far(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", f"{app}:Interrupted", "--no-sockets"]) == 130
+    screen, error = capsys.readouterr()
+    assert "delivery.reaches_everyone" in screen
+    assert re.search(rf"interrupted after \d+ of 77 checks on {app}:Interrupted\n", error)
 
 
 def test_what_is_not_understood_asks_for_the_words_to_type(
@@ -180,6 +230,10 @@ def test_a_file_says_the_same(app: str, capsys: pytest.CaptureFixture[str]) -> N
         ("join = 3", "join must be a text"),
         ("join = ", "is no TOML"),
         ("[profile]\nsend_timeout = -1", "send_timeout must be a number above 0"),
+        ("[profile]\nslack = 'long'", "slack must be a number of seconds"),
+        ("[profile]\nclose_codes = 1013", "close_codes must be a list of numbers"),
+        ("[expect]\n'delivery.order' = ''", "delivery.order needs a reason"),
+        ("[expect]\n'delivery.order' = 3", "delivery.order needs a reason"),
     ],
 )
 def test_a_file_that_says_what_nobody_knows_is_named(
@@ -212,10 +266,24 @@ def test_the_checks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "heartbeat.survives_the_last_client  MUST    D34 D36" in listed
 
 
+# A process that ends itself takes one of its own, and patience is shortened in there.
+IMPATIENT = """
+import dataclasses
+import sys
+from flock_ws.cli import main
+from simulators.contract import CHECKS, examination, watchdog
+
+watchdog._AGAIN = 0.005
+examination._DETECTION = 0.2
+check = CHECKS["delivery.text_frames"]
+CHECKS[check.id] = dataclasses.replace(check, limit=0.2)
+sys.exit(main(["check", sys.argv[1], "--select", check.id]))
+"""
+
+
 def test_code_that_cannot_be_stopped_is_reported_and_the_command_ends(app: str) -> None:
-    command = [sys.executable, "-m", "flock_ws", "check", f"{app}:Stubborn"]
-    done = subprocess.run(  # noqa: S603  # our own interpreter
-        [*command, "--select", "delivery.text_frames"],
+    done = subprocess.run(  # noqa: S603  # our own interpreter and text
+        [sys.executable, "-c", IMPATIENT, f"{app}:Stubborn"],
         capture_output=True,
         text=True,
         timeout=60,

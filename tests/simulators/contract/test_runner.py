@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from simulators.contract import check_manager, check_one
+from simulators.contract import CHECKS, check_manager, check_one, examination
 from simulators.errors import OptionError
 
 
@@ -82,6 +83,15 @@ class HangsInATask(Manager):
                 await asyncio.sleep(1)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take less real time for a standstill: who spins uses all of it."""
+    monkeypatch.setattr(examination, "_DETECTION", 0.4)
+    check = CHECKS["delivery.text_frames"]
+    monkeypatch.setitem(CHECKS, check.id, dataclasses.replace(check, limit=0.4, steps=20_000))
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("kind", "why"),
     [
@@ -101,6 +111,7 @@ def test_a_manager_that_does_not_let_go_fails_its_check(kind: Callable[[], Any],
     assert why in result.message
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_thread_that_spins_is_stopped_outside_the_main_thread() -> None:
     found = []
     thread = threading.Thread(target=lambda: found.append(check_one("delivery.text_frames", Spins)))
