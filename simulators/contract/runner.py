@@ -221,7 +221,9 @@ def _shrink(
                 if run.verdict == "fail" and not run.blocked:
                     failed, sizes, smaller = run, tried, True
                     break
-    shown = ", ".join(f"{count} {name}" for name, count in sizes.items())
+    shown = ", ".join(
+        f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in sizes.items()
+    )
     seed = f"; seed {failed.seed}" if check.schedules else ""
     failed.message += f" [{shown}{seed}]"
     return failed

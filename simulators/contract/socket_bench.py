@@ -21,20 +21,17 @@ from simulators.contract.visits import BRIEF, Visitor
 from simulators.errors import NotSeen
 from simulators.tcp.handshake import ConnectFailed
 
-__all__ = ["GRACE", "PIECE_BYTES", "SocketBench"]
+__all__ = ["PIECE_BYTES", "SocketBench"]
 
 T = TypeVar("T")
-
-GRACE = 1.5
-"""Seconds by which a busy machine may be late, added to every limit of a promise."""
 
 PIECE_BYTES = 16_384
 """The size of the events that fill a connection."""
 
+_GRACE = 1.5
 _PATIENCE = 3.0
 _LOOK = 0.01
 _FULL_BYTES = 65_536
-_FILL_SECONDS = 3.0
 _FILL_BYTES = 1_000_000
 # A server that is not ours has the kernel's own buffers: about 4 MB of them on loopback.
 _FOREIGN_FILL_BYTES = 8_000_000
@@ -47,8 +44,10 @@ class SocketBench:
     Args:
         site: what is served.
         profile: what it promises.
+        patience: how many times longer than usual it waits for anything, on a busy machine.
 
     Attributes:
+        grace: seconds by which a busy machine may be late, added to every limit of a promise.
         visitors: every client that was made, in order.
         ticks: when each broadcast was called.
         raised: what broadcasts raised, as text.
@@ -56,9 +55,11 @@ class SocketBench:
         noise: what the manager logged and printed.
     """
 
-    def __init__(self, site: Site, *, profile: Profile) -> None:
+    def __init__(self, site: Site, *, profile: Profile, patience: float = 1.0) -> None:
         self.site = site
         self.profile = profile
+        self.grace = _GRACE * patience
+        self._patience = _PATIENCE * patience
         self.visitors: list[Visitor] = []
         self.ticks: list[float] = []
         self.raised: list[str] = []
@@ -136,7 +137,7 @@ class SocketBench:
         visitor = Visitor(self.site.url(name, number), behaviour, name=name, on_message=on_message)
         self.visitors.append(visitor)
         try:
-            await visitor.connect(timeout=_PATIENCE)
+            await visitor.connect(timeout=self._patience)
         except ConnectFailed as error:
             raise Broken(f"{name} could not connect: {error}") from error
         if not silent:
@@ -153,7 +154,7 @@ class SocketBench:
                     visitor.visit.joined is not None or bool(visitor.visit.errors)
                 )
 
-            patience = _PATIENCE if "endpoint" in self.site.can else BRIEF * 4
+            patience = self._patience if "endpoint" in self.site.can else BRIEF * 4
             seen = await self.until(entered, within=patience)
             visit = visitor.visit
             if visit is not None and visit.errors:
@@ -200,7 +201,7 @@ class SocketBench:
                 f"broadcast of message {number} raised {told(error)} at {self.now:.1f} s"
             )
 
-    async def broadcast(self, *, text: str = "", within: float = _PATIENCE) -> int:
+    async def broadcast(self, *, text: str = "", within: float | None = None) -> int:
         """Broadcast the next event, wait for it, and return its number.
 
         Raises:
@@ -210,12 +211,13 @@ class SocketBench:
         await self.wait(self.broadcast_soon(number, text=text), within=within)
         return number
 
-    async def wait(self, *tasks: asyncio.Task[None], within: float = _PATIENCE) -> None:
+    async def wait(self, *tasks: asyncio.Task[None], within: float | None = None) -> None:
         """Wait for broadcasts that were started.
 
         Raises:
             Broken: one does not return in time.
         """
+        within = self._patience if within is None else within
         end = self._loop.time() + within
         late: set[asyncio.Task[None]] = set(tasks)
         while late and self._loop.time() < end:
@@ -239,7 +241,7 @@ class SocketBench:
         numbers: list[int] = []
         foreign = self.site.server is None
         piece = _FOREIGN_PIECE_BYTES if foreign else PIECE_BYTES
-        until = self.now + _FILL_SECONDS
+        until = self.now + 2 * self.grace
         while True:
             number = self.next_number()
             numbers.append(number)
@@ -354,12 +356,13 @@ class SocketBench:
             await visitor.wait_closed(timeout=within)
         return visitor.closed is not None
 
-    async def within(self, work: Awaitable[T], *, what: str, seconds: float = _PATIENCE) -> T:
+    async def within(self, work: Awaitable[T], *, what: str, seconds: float | None = None) -> T:
         """Wait for a call of the manager.
 
         Raises:
             Broken: it raised, or had not returned in time.
         """
+        seconds = self._patience if seconds is None else seconds
         try:
             async with asyncio.timeout(seconds) as limit:
                 return await work

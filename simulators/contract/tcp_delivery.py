@@ -6,7 +6,7 @@ from simulators import faults
 from simulators.behaviours import Behaviour
 from simulators.contract.bench import short
 from simulators.contract.registry import check
-from simulators.contract.socket_bench import GRACE, SocketBench
+from simulators.contract.socket_bench import SocketBench
 from simulators.contract.visits import Visitor
 
 __all__: list[str] = []
@@ -24,7 +24,7 @@ async def _stall_out(bench: SocketBench) -> tuple[Visitor, Visitor, bool]:
     stuck = await bench.stalled()
     (reader,) = await bench.healthy(1)
     await bench.fill(stuck)
-    limit = (bench.profile.send_timeout or 0.0) + GRACE
+    limit = (bench.profile.send_timeout or 0.0) + bench.grace
     if bench.site.server is None:
         # Whether it is out cannot be seen from here: that time has passed must do.
         await asyncio.sleep(limit)
@@ -63,7 +63,7 @@ async def _everyone_gets_everything(bench: SocketBench) -> str:
     await bench.wait(*[bench.broadcast_soon(text="x" * size) for size in sizes])
     whole = list(range(1, _MANY + 1))
     for reader in readers:
-        await bench.until_counted(reader, _MANY, within=GRACE)
+        await bench.until_counted(reader, _MANY, within=bench.grace)
         seen = bench.numbers(reader)
         bench.expect(sorted(seen) == whole, f"{reader.name} got events {short(seen)} of {_MANY}")
         bench.expect(
@@ -97,7 +97,7 @@ async def _stalled_readers_delay_nobody(bench: SocketBench) -> str:
     numbers = await bench.fill(stuck[-1])
     last = numbers[-1]
     began = bench.now
-    limit = (bench.profile.send_timeout or 0.0) + GRACE
+    limit = (bench.profile.send_timeout or 0.0) + bench.grace
     for reader in (before, after):
         await bench.until_seen(reader, last, within=limit - bench.now + began)
         bench.expect(
@@ -127,7 +127,7 @@ async def _stalled_reader_is_out(bench: SocketBench) -> str:
         f"send to it still waited; the send timeout is {bench.profile.send_timeout:g} s",
     )
     last = await bench.broadcast()
-    await bench.until_seen(reader, last, within=GRACE)
+    await bench.until_seen(reader, last, within=bench.grace)
     bench.expect(last in bench.numbers(reader), f"{reader.name} got nothing after the eviction")
     return f"it was out {bench.now:.1f} s after it had stopped reading"
 
@@ -145,14 +145,15 @@ async def _evicted_client_is_told(bench: SocketBench) -> str:
     """Let an evicted client wake up."""
     stuck = await _evicted(bench)
     stuck.resume()
-    closed = await bench.until_closed(stuck, within=2 * GRACE)
+    closed = await bench.until_closed(stuck, within=2 * bench.grace)
     if bench.site.server is None:
         seen = bench.numbers(stuck)
         everything = len(set(seen)) >= len(bench.ticks)
         bench.met(closed or not everything, f"{stuck.name} was not evicted: it got everything")
     bench.expect(
         closed,
-        f"{stuck.name} was evicted and reads again, and {2 * GRACE:g} s later nobody had told it",
+        f"{stuck.name} was evicted and reads again, and {2 * bench.grace:g} s later nobody had "
+        "told it",
     )
     return f"it was told: {stuck.closed.code if stuck.closed else 0}"
 
@@ -172,7 +173,7 @@ async def _eviction_code(bench: SocketBench) -> str:
     bench.offered(bench.profile.send_timeout, "the profile makes no promise of send_timeout")
     stuck = await _evicted(bench)
     stuck.resume()
-    bench.met(await bench.until_closed(stuck, within=2 * GRACE), "the client was not closed")
+    bench.met(await bench.until_closed(stuck, within=2 * bench.grace), "the client was not closed")
     code = stuck.closed.code if stuck.closed is not None else 0
     allowed = (*(bench.profile.close_codes or ()), 1006)
     bench.expect(
@@ -205,7 +206,7 @@ async def _cancelled_send_leaves_no_hole(bench: SocketBench) -> str:
     pausing.resume()
     last = await bench.broadcast()
     for client in (reader, pausing):
-        await bench.until_seen(client, last, within=GRACE)
+        await bench.until_seen(client, last, within=bench.grace)
     seen = bench.numbers(pausing)
     bench.met(seen, "the pausing client read nothing at all")
     ordered = sorted(seen)
@@ -244,7 +245,7 @@ async def _connection_is_freed(bench: SocketBench) -> str:
     )
     stuck = await _evicted(bench)
     began = bench.now
-    limit = (bench.profile.close_timeout or 0.0) + GRACE
+    limit = (bench.profile.close_timeout or 0.0) + bench.grace
     gone = await bench.until(lambda: bench.held_bytes(stuck) is None, within=limit)
     bench.expect(
         gone,
@@ -277,10 +278,10 @@ async def _oversized_event_closes_nobody(bench: SocketBench) -> str:
     readers = [await bench.visit(on_message=take) for _ in range(3)]
     # Of three bytes each: whoever counts characters finds it small enough.
     task = bench.broadcast_soon(text="京" * (most // 2))
-    await asyncio.wait({task}, timeout=GRACE)
+    await asyncio.wait({task}, timeout=bench.grace)
     last = await bench.broadcast()
     for reader in readers:
-        await bench.until_seen(reader, last, within=GRACE)
+        await bench.until_seen(reader, last, within=bench.grace)
         bench.expect(
             reader.closed is None and reader.name not in closed,
             f"an event of more than {most} bytes was sent, and {reader.name} closed with 1009",
@@ -305,15 +306,16 @@ async def _dead_peer_is_noticed_by_its_sends(bench: SocketBench) -> str:
     dead = await bench.visit(Behaviour(name="dead", faults=(faults.Reset(after_messages=1),)))
     await bench.broadcast()
     bench.met(
-        await bench.until(lambda: dead.died_at is not None, within=GRACE), "no connection was reset"
+        await bench.until(lambda: dead.died_at is not None, within=bench.grace),
+        "no connection was reset",
     )
     began = bench.now
     out = False
-    while not out and bench.now < began + 2 * GRACE:
+    while not out and bench.now < began + 2 * bench.grace:
         await bench.broadcast()
         out = await bench.until_out(dead, within=0.05)
     last = await bench.broadcast()
-    await bench.until_seen(reader, last, within=GRACE)
+    await bench.until_seen(reader, last, within=bench.grace)
     bench.expect(last in bench.numbers(reader), f"{reader.name}, healthy, was harmed by it")
     bench.expect(
         out,

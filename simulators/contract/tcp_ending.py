@@ -6,7 +6,7 @@ from simulators import faults
 from simulators.behaviours import Behaviour
 from simulators.contract.bench import short
 from simulators.contract.registry import check
-from simulators.contract.socket_bench import GRACE, PIECE_BYTES, SocketBench
+from simulators.contract.socket_bench import PIECE_BYTES, SocketBench
 
 __all__: list[str] = []
 
@@ -37,7 +37,7 @@ async def _ping_behind_a_full_buffer(bench: SocketBench) -> str:
     stuck = await bench.stalled()
     (reader,) = await bench.healthy(1)
     bench.met(bench.is_full(stuck), f"the connection of {stuck.name} took {_WELCOME_BYTES} bytes")
-    limit = 4 * _BEAT + (bench.profile.send_timeout or 0.0) + GRACE
+    limit = 4 * _BEAT + (bench.profile.send_timeout or 0.0) + bench.grace
     beats = 4
     await bench.until(lambda: len(bench.pings(reader)) >= beats, within=limit)
     seen = len(bench.pings(reader))
@@ -69,7 +69,7 @@ async def _quiet_half_open_peer_is_out(bench: SocketBench) -> str:
     await bench.start(heartbeat=_BEAT)
     gone = await bench.visit(Behaviour(name="half-open", faults=(faults.HalfOpen(),)))
     (reader,) = await bench.healthy(1)
-    limit = 2 * _BEAT + allowed + GRACE
+    limit = 2 * _BEAT + allowed + bench.grace
     began = bench.now
     out = await bench.until_out(gone, within=limit)
     bench.expect(
@@ -109,7 +109,7 @@ async def _shutdown_loses_nothing(bench: SocketBench) -> str:
         bench.within(bench.managed.shutdown(), what="shutdown", seconds=limit)
     )
     for client in (reader, steady):
-        await bench.until_closed(client, within=2 * GRACE)
+        await bench.until_closed(client, within=2 * bench.grace)
     ended = bench.now
     await task
     for client in (reader, steady):
@@ -140,7 +140,7 @@ async def _shutdown_code(bench: SocketBench) -> str:
     """Look at the code that a healthy client reads."""
     (reader,) = await bench.healthy(1)
     task = asyncio.create_task(bench.within(bench.managed.shutdown(), what="shutdown"))
-    bench.met(await bench.until_closed(reader, within=2 * GRACE), "the client was not closed")
+    bench.met(await bench.until_closed(reader, within=2 * bench.grace), "the client was not closed")
     await task
     code = reader.closed.code if reader.closed is not None else 0
     allowed = bench.profile.close_codes or ()

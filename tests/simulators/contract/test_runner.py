@@ -161,7 +161,7 @@ def test_a_failure_shrinks_to_the_fewest_that_show_it_and_names_its_seed() -> No
 
     result = check_one("delivery.order", Reverses, seed=7)
     assert result.verdict == "fail"
-    assert "[1 clients, 2 events; seed 7]" in result.message
+    assert "[1 client, 2 events; seed 7]" in result.message
     assert result.seed == 7
     assert result.evidence is not None
     assert len(result.evidence.ticks) == 2

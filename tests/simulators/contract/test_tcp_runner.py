@@ -17,6 +17,7 @@ from simulators.contract import (
     Report,
     Result,
     check_manager,
+    tcp_runner,
 )
 from simulators.errors import OptionError
 
@@ -88,6 +89,52 @@ def test_a_failure_comes_with_the_lanes_of_its_clients() -> None:
     assert lanes["healthy-1"].marks[0][1] == "joined"
     assert result.evidence.ticks
     assert all(0 <= tick <= result.evidence.ends_at for tick in result.evidence.ticks)
+
+
+class Starved(tcp_runner.Hunger):
+    """As on a machine whose cores others have."""
+
+    def note(self, *, late: float, used: float) -> None:
+        super().note(late=late + used + 1.0, used=used)
+
+
+def test_only_what_others_took_is_hunger() -> None:
+    hunger = tcp_runner.Hunger()
+    hunger.note(late=0.3, used=0.5)
+    assert hunger.seconds == 0.0
+    hunger.note(late=0.3, used=0.1)
+    assert hunger.seconds == pytest.approx(0.2)
+
+
+def test_what_fails_while_others_have_the_cores_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class SilentAtFirst(Naive):
+        made = 0
+
+        async def add_client(self, websocket: Any) -> None:
+            await super().add_client(websocket)
+            type(self).made += 1
+
+        async def broadcast(self, message: str) -> None:
+            # Two joined to find out how it is used, and three for the first try.
+            if self.made not in {3, 4, 5}:
+                await super().broadcast(message)
+
+    monkeypatch.setattr(tcp_runner, "Hunger", Starved)
+    assert run(SilentAtFirst).verdict == "pass"
+
+
+def test_what_fails_again_while_others_have_the_cores_is_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Silent(Naive):
+        async def broadcast(self, message: str) -> None: ...
+
+    monkeypatch.setattr(tcp_runner, "Hunger", Starved)
+    result = run(Silent)
+    assert result.verdict == "unknown"
+    assert result.message.startswith("this machine is too busy to tell: nothing ran for ")
 
 
 def test_who_ends_the_process_fails_and_the_process_goes_on() -> None:
