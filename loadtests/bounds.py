@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from loadtests import metrics
+from loadtests import evictions, metrics
 from loadtests.answers import Answer, Verdict
 from loadtests.case import Case
 from loadtests.measures import Asked, Unknown
@@ -62,9 +62,19 @@ def asked(case: Case, text: str) -> Answer:
     # Of what is no duration, a busy machine can have cost any amount.
     excess = abs(left - right) if metric.unit == "s" else 0.0
     excuse = case.doubt or case.starved(excess)
+    excuse = _too_short(case, metric, subject, missed=left < right or math.isinf(left)) or excuse
     if timed and excuse is not None:
         verdict, reason = Verdict.INCONCLUSIVE, f"{reason}, but {excuse}"
     return dataclasses.replace(answer, seen=seen, verdict=verdict, reason=reason)
+
+
+def _too_short(case: Case, metric: Metric, subject: Reference, *, missed: bool) -> str:
+    """Say that the run ended before those could be dropped whom a threshold wants out."""
+    if not missed or not metric.name.startswith("evicted."):
+        return ""
+    name = _cohort(metric, subject)
+    found = (evictions.too_short(case, one) for one in case.scenario.cohorts if one.name == name)
+    return "the run was too short for that" if next(found, "") else ""
 
 
 def _cohort(metric: Metric, subject: Reference) -> str:

@@ -9,7 +9,7 @@ from loadtests.cohorts import Cohort
 from loadtests.pipe import LAGGING_KINDS
 from loadtests.record import ClientRecord
 
-__all__ = ["evicted", "eviction_delay", "zombies"]
+__all__ = ["evicted", "eviction_delay", "too_short", "zombies"]
 
 _LAGGING = frozenset({"send_timeout", "lag_bytes", "lag_messages", "no_ack"})
 _TURNED = {
@@ -79,6 +79,16 @@ def eviction_delay(case: Case, client: ClientRecord) -> float | None:
     """Return the seconds from a client's turn until it was out of the pool; None: it never was."""
     left = case.left_pool(client)
     return None if left is None or client.faulty_at is None else max(0.0, left - client.faulty_at)
+
+
+def too_short(case: Case, cohort: Cohort) -> str:
+    """Say that a client was not dropped because there was no time for it; empty otherwise."""
+    clients = case.connected(cohort)
+    if not cohort.kind.expects_eviction or not case.looks_inside or not clients:
+        return ""
+    if all(eviction_delay(case, client) is not None for client in clients):
+        return ""
+    return _too_short(case, cohort, clients, case.pipe.eviction_limit(cohort))
 
 
 def _evictions_seen(

@@ -111,6 +111,18 @@ def test_a_limit_that_the_generator_broke_proves_nothing() -> None:
     assert "the load generator was the bottleneck there" in judgement.line
 
 
+def test_what_was_carried_before_the_generator_broke_the_limit_counts() -> None:
+    scenario = CAPACITY.changed(thresholds=("capacity.clients >= 5",))
+    judgement = judge(searched(0.01, 0.02, 0.5, generator_lag=0.4, scenario=scenario))
+    assert judgement.exit_code == 0
+    assert "(p95): the server may carry more" in judgement.answers[-1].seen
+
+
+def test_a_limit_that_the_generator_broke_at_once_is_no_number() -> None:
+    scenario = CAPACITY.changed(thresholds=("capacity.clients >= 0",))
+    assert judge(searched(0.5, generator_lag=0.4, scenario=scenario)).exit_code == 3
+
+
 def test_a_limit_that_never_broke_is_a_number_that_could_be_more() -> None:
     scenario = CAPACITY.changed(thresholds=("capacity.clients >= 5",))
     record = searched(*[0.01] * 9, scenario=scenario)

@@ -35,7 +35,7 @@ baseline = 0.5
 [[cohorts]]
 name = "healthy"
 user = "viewer"
-count = 2
+count = 4
 
 [limits]
 generator_lag = 5
@@ -43,10 +43,20 @@ generator_cpu = 5
 """
 
 
+@pytest.fixture(scope="module")
+def viewers(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the path of a scenario that costs as little as one can."""
+    (path := tmp_path_factory.mktemp("scenario") / "viewers.toml").write_text(SCENARIO)
+    return str(path)
+
+
 @contextlib.contextmanager
 def started(*words: str, until: str = " begins") -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(  # noqa: S603 - our own program
-        [*FLOCK, "load", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*FLOCK, "load", *words, "--duration", "60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as run:
         try:
             assert run.stdout is not None
@@ -114,17 +124,18 @@ def test_a_full_disk_is_found_before_the_run(capsys: pytest.CaptureFixture[str])
     )
 
 
-def test_a_run_needs_no_disk_at_all(tmp_path: Path) -> None:
-    (scenario := tmp_path / "viewers.toml").write_text(SCENARIO)
+def test_a_run_needs_no_disk_at_all(viewers: str) -> None:
     # No file may grow: every write of a byte to one fails, as on a full disk.
-    done = limited("ulimit -f 0", "--scenario", str(scenario), "--output", "/dev/null")
+    done = limited("ulimit -f 0", "--scenario", viewers, "--output", "/dev/null")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASS" in done.stdout
 
 
-def test_a_record_that_finds_no_place_at_the_end_is_kept_elsewhere(tmp_path: Path) -> None:
+def test_a_record_that_finds_no_place_at_the_end_is_kept_elsewhere(
+    viewers: str, tmp_path: Path
+) -> None:
     (folder := tmp_path / "runs").mkdir()
-    with started("--duration", "60", "--output", str(folder / "run.json")) as run:
+    with started("--scenario", viewers, "--output", str(folder / "run.json")) as run:
         folder.rmdir()
         began = time.monotonic()
         run.send_signal(signal.SIGINT)
@@ -139,9 +150,11 @@ def test_a_record_that_finds_no_place_at_the_end_is_kept_elsewhere(tmp_path: Pat
         Path(kept[1]).unlink()
 
 
-def test_a_run_that_is_killed_leaves_no_server_and_no_generator_behind(tmp_path: Path) -> None:
-    output = ["--output", str(tmp_path / "run.json")]
-    with started("--workers", "1", "--duration", "60", *output) as run:
+def test_a_run_that_is_killed_leaves_no_server_and_no_generator_behind(
+    viewers: str, tmp_path: Path
+) -> None:
+    words = ["--scenario", viewers, "--output", str(tmp_path / "run.json")]
+    with started("--workers", "1", *words) as run:
         children = children_of(run.pid)
         # The server, locust's master and its worker.
         assert len(children) == 3, children
@@ -149,9 +162,9 @@ def test_a_run_that_is_killed_leaves_no_server_and_no_generator_behind(tmp_path:
             run.kill()
 
 
-def test_the_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
-    output = ["--output", str(tmp_path / "run.json")]
-    with started("--duration", "60", *output) as run:
+def test_the_second_ctrl_c_ends_everything_at_once(viewers: str, tmp_path: Path) -> None:
+    words = ["--scenario", viewers, "--output", str(tmp_path / "run.json")]
+    with started(*words) as run:
         children = children_of(run.pid)
         server = next(one for one, words in children.items() if " serve " in words)
         # A server that hangs, so that an orderly end takes its time.
@@ -167,9 +180,11 @@ def test_the_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "run.json").exists()
 
 
-def test_a_worker_that_is_killed_ends_the_run_which_then_could_not_tell(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_ends_the_run_which_then_could_not_tell(
+    viewers: str, tmp_path: Path
+) -> None:
     output = tmp_path / "run.json"
-    with started("--workers", "2", "--duration", "60", "--output", str(output)) as run:
+    with started("--scenario", viewers, "--workers", "2", "--output", str(output)) as run:
         workers = [one for one, words in children_of(run.pid).items() if "--worker" in words]
         os.kill(max(workers), signal.SIGKILL)
         run.communicate(timeout=LIMIT)

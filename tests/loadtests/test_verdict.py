@@ -180,6 +180,21 @@ def test_a_run_too_short_to_fill_the_pipe_is_inconclusive_with_exit_code_3() -> 
     assert "try --duration 10" in judgement.line
 
 
+@pytest.mark.parametrize(
+    ("until", "verdict"), [(FAULTS + 2.0, Verdict.INCONCLUSIVE), (END, Verdict.FAIL)]
+)
+@pytest.mark.parametrize("text", ["evicted.stalled.fraction == 1", "evicted.stalled.max < 5"])
+def test_a_threshold_on_evictions_is_held_against_no_run_that_was_too_short(
+    text: str, until: float, verdict: Verdict
+) -> None:
+    record = kept(SCENARIO.changed(thresholds=(text,)))
+    leave_alone(record, "stalled-1")
+    record.publishing = (START, until)
+    found = answer(record, text)
+    assert found.verdict is verdict
+    assert ("the run was too short for that" in found.reason) is (until < END)
+
+
 def test_who_was_evicted_in_a_short_run_was_evicted_all_the_same() -> None:
     record = kept()
     record.publishing = (START, FAULTS + 4.5)
