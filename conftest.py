@@ -22,5 +22,6 @@ def patience() -> float:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest file: with several workers it must not be the one all wait for."""
-    items.sort(key=lambda item: "loadtests/test_run.py" not in item.nodeid)
+    """Begin with the longest files: with several workers none must be the one all wait for."""
+    longest = ("loadtests/test_run.py", "loadtests/test_conditions.py")
+    items.sort(key=lambda item: not any(name in item.nodeid for name in longest))

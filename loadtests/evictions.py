@@ -167,7 +167,7 @@ def _too_short(case: Case, cohort: Cohort, clients: list[ClientRecord], limit: f
         f"events came for only {seconds(time)} after {cohort.name} clients"
         f" {_TURNED[cohort.user]}, and {seconds(limit)} are needed"
     )
-    if turns >= duration:
+    if turns >= duration or case.record.interrupted_at is not None:
         return text
     return f"{text}: try --duration {math.ceil((limit + 1) / (1 - turns / duration))}"
 
