@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import functools
 import importlib.metadata
 import platform
 import threading
@@ -326,6 +327,11 @@ def _name_of(factory: Callable[..., Any]) -> str:
 
 def versions_of() -> dict[str, str]:
     """Return the versions of Python and of the packages that matter."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for package in ("flock-ws", "starlette", "pydantic", "uvicorn", "websockets"):
         try:
