@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from loadtests.output import check_writable, save
-from loadtests.report import markdown, page
+from loadtests.report import junit, markdown, page
 from loadtests.report.documents import Run
 
 __all__ = ["add_arguments", "check", "write"]
@@ -43,8 +43,6 @@ def write(
     Raises:
         LoadTestError: something could not be written; the message says where it is instead.
     """
-    from loadtests.report import junit  # noqa: PLC0415 - it would bring the whole contract along
-
     made: dict[str, Callable[[], str]] = {
         "html": lambda: page.render(runs, names=names),
         "junit": lambda: junit.render(runs),
