@@ -1,5 +1,6 @@
 """Settings of this suite; nothing that users of the package need."""
 
+import gc
 import os
 
 import pytest
@@ -25,3 +26,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files: with several workers none must be the one all wait for."""
     longest = ("loadtests/test_run.py", "loadtests/test_conditions.py")
     items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage leave alone what stays to the end: it is most of what there is.
+
+    Tests that look for leaks collect garbage again and again.
+    """
+    gc.collect()
+    gc.freeze()

@@ -1,9 +1,7 @@
 """The original, written after its description: it shows the faults listed there, and no other."""
 
-import gc
 import importlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +71,6 @@ MUST_BE_ASKED = {"history.agents_are_bounded", "recovery.sequence"}
 def briefer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let it remember 1 000 events: to fill its real history takes seconds, and shows the same."""
     monkeypatch.setattr(original, "_HISTORY", 1_000)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def settled_heap() -> Iterator[None]:
-    """Spare the garbage collector what was imported: each check that fails collects once."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def of(tier: str) -> set[str]:

@@ -1,9 +1,7 @@
 """Correct managers of different design fail nothing, in virtual time."""
 
-import gc
 import importlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,6 @@ if str(HERE) not in sys.path:
 catalogue: Any = importlib.import_module("contract_corpus.catalogue")
 
 CORRECT = catalogue.correct_managers()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def settled_heap() -> Iterator[None]:
-    """Spare the garbage collector what was imported: each check that fails collects once."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("kind", CORRECT, ids=catalogue.ids(CORRECT))

@@ -4,10 +4,8 @@
 here each faulty manager meets the checks that are meant for it.
 """
 
-import gc
 import importlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +30,6 @@ SHOWN_BY_FAKES = {
     *(32, 33, 34, 35, 36, 37, 38, 39, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53),
     *(54, 55, 58, 62),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def settled_heap() -> Iterator[None]:
-    """Spare the garbage collector what was imported: each check that fails collects once."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("kind", IN_VIRTUAL_TIME, ids=catalogue.ids(IN_VIRTUAL_TIME))

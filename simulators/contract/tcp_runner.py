@@ -20,10 +20,12 @@ __all__ = ["Hunger", "run_on_sockets"]
 _MOST = 20.0
 _TOGETHER = 4
 _LINES = 12
-# Seconds in all by which this process was late because others had the cores: from here on a failure
-# may be the machine's.
-_HUNGRY = 0.5
+# Seconds in all by which this process was late: from here on a failure may be the machine's, or
+# that of the checks beside it.
+_LATE = 0.5
 _PATIENT_TIMES = 4.0
+# For all that is tried once more: one that hangs in every call must come to an end as well.
+_AGAIN = 15.0
 _TICK = 0.02
 _TOO_BUSY = "this machine is too busy to tell: nothing ran for {late:.1f} s in all, and "
 _LEFT_BEHIND = "not run: before it the manager left a thread behind that nobody can stop"
@@ -40,8 +42,10 @@ def run_on_sockets(
     """Run checks on real sockets, and say what they found, in their order.
 
     It never raises for what a manager does. They mostly wait, so some run beside each other; each
-    takes at most 20 s of real time. What fails while other programs had the cores is tried once
-    more, alone and with four times the patience; if they have them still, it is *unknown*.
+    takes at most 20 s of real time. What fails while the loop was late, because other programs had
+    the cores or the checks beside it were busy, is tried once more, alone and with four times the
+    patience, as long as that takes no more than 15 s in all. If other programs have the cores
+    still, it is *unknown*.
 
     Args:
         checks: which; their tier is ``sockets``.
@@ -70,10 +74,12 @@ class Hunger:
 
     Attributes:
         seconds: in all, up to now.
+        late: the same with what this process computed itself.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.late = 0.0
 
     async def watch(self) -> None:
         """Look, until it is cancelled."""
@@ -91,6 +97,7 @@ class Hunger:
             used: seconds that this process computed in the meantime.
         """
         self.seconds += max(0.0, late - used)
+        self.late += max(0.0, late)
 
 
 class _Logs(logging.Handler):
@@ -129,17 +136,17 @@ async def _run_all(
     hunger = Hunger()
     watching = asyncio.create_task(hunger.watch())
 
-    async def attempt(check: Check, site: Site, *, patience: float) -> tuple[Result, float]:
-        """Run a check; say for how long it was hungry, if that may be why it found what it did."""
+    async def attempt(check: Check, site: Site, *, patience: float) -> tuple[Result, bool]:
+        """Run a check; say whether it may have found what it did because it came too late."""
         nonlocal left_behind
-        before = hunger.seconds
+        before = hunger.late
         (verdict, message, evidence), waited = await _run(
             check, site, profile, logs=logs, patience=patience
         )
         if site.server is not None and site.server.left_running:
             left_behind = True
         result = result_of(check, verdict, message, seed=seed, evidence=evidence)
-        return result, hunger.seconds - before if waited else 0.0
+        return result, waited and hunger.late - before > _LATE
 
     async def one(check: Check) -> Result:
         async with turns:
@@ -151,24 +158,24 @@ async def _run_all(
             if reason is not None:
                 return result_of(check, "not_offered", reason, seed=seed)
             result, late = await attempt(check, site, patience=1.0)
-            if late > _HUNGRY:
+            if late:
                 again.append(check)
             return result
 
     again: list[Check] = []
     try:
         results = await asyncio.gather(*map(one, checks))
+        began = time.monotonic()
         for check in again:
-            if left_behind:
+            if left_behind or time.monotonic() - began > _AGAIN:
                 break
+            before = hunger.seconds
             result, late = await attempt(check, make_site(), patience=_PATIENT_TIMES)
-            if late > _HUNGRY * _PATIENT_TIMES:
-                message = _TOO_BUSY.format(late=late) + result.message
+            hungry = hunger.seconds - before
+            if late and hungry > _LATE * _PATIENT_TIMES:
+                message = _TOO_BUSY.format(late=hungry) + result.message
                 result = replace(result, verdict="unknown", message=message)
             results[checks.index(check)] = result
-            if result.verdict == "fail":
-                # It is not the machine: one that hangs in every call must come to an end as well.
-                break
     finally:
         watching.cancel()
     return results

@@ -5,9 +5,10 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from simulators.contract.results import Evidence
+if TYPE_CHECKING:  # load tests draw axes too, and need no contract
+    from simulators.contract.results import Evidence
 
 __all__ = ["TimeScale"]
 
@@ -30,7 +31,7 @@ class TimeScale:
     cuts: tuple[tuple[float, float], ...] = ()
 
     @classmethod
-    def of(cls, evidence: Evidence) -> Self:
+    def of(cls, evidence: "Evidence") -> Self:
         """Return the scale on which what happened can be seen.
 
         A heartbeat every two minutes and a timeout of half a second do not go on one linear axis.
@@ -98,7 +99,7 @@ class TimeScale:
             yield from (step * n for n in range(first, math.floor(right / step) + 1))
 
 
-def _moments(evidence: Evidence) -> list[float]:
+def _moments(evidence: "Evidence") -> list[float]:
     """Return when anything happened, from 0 to the end: at least two different times."""
     times = {0.0, evidence.ends_at, *evidence.ticks}
     for lane in evidence.lanes:
