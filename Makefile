@@ -12,7 +12,7 @@ SCENARIO ?= storm
 MANAGER ?=
 DURATION ?=
 
-.PHONY: help test load lint types format docs test-all test-wheel bench picture schema lock clean
+.PHONY: help test load lint types format docs matrix test-all test-wheel bench picture schema lock clean
 
 help: ## show this list
 	@echo "flock-ws: the verbs"
@@ -63,6 +63,11 @@ test-all: ## run the suite on Python 3.11, 3.12 and 3.13 (those that are install
 docs: $(STAMP) ## build the documentation into build/docs, strictly: a warning is an error
 	@$(RUN) -m sphinx --quiet --fail-on-warning --builder html docs build/docs
 	@echo "open build/docs/index.html"
+
+matrix: $(STAMP) ## run every check on every faulty and every correct manager, in virtual time: build/kill-matrix.md
+	@mkdir -p build
+	@$(RUN) benchmarks/kill_matrix.py --virtual > build/kill-matrix.md
+	@echo "every fault is killed by a check that is meant for it: see build/kill-matrix.md"
 
 test-wheel: $(STAMP) ## build the wheel, and test it and each extra where this tree is out of reach
 	@VENV=$(VENV) WORKERS=$(WORKERS) .ci/wheel $(ARGS)
