@@ -2,7 +2,7 @@
 
 One process, no sockets: real uvicorn protocols, FastAPI and managers over transports that do
 nothing, so the kernel has no part in it and the numbers are steady even on a busy machine. What the
-kernel costs stands in the last rows of `make bench`. Prints Markdown.
+kernel costs stands in the rows of the floor of `make bench`. Prints Markdown.
 
     python benchmarks/layers.py
 """
