@@ -27,7 +27,9 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True, "exclude-members": "model_config"}
+# What asyncio says of a method that we override is not said of ours.
+autodoc_inherit_docstrings = False
 # Attributes are described in the class's docstring, where a reader of the source wants them.
 napoleon_use_ivar = True
 napoleon_google_docstring = True
@@ -57,9 +59,29 @@ def write_commands(app: Sphinx) -> None:
     (folder / "_commands.md").write_text("\n".join(parts), encoding="utf-8")
 
 
+def show_code(_app: Sphinx, what: str, *ignored: object) -> None:
+    """Make the indented lines of a module's docstring what they are there: code."""
+    lines = ignored[-1]
+    if what != "module" or not isinstance(lines, list):
+        return
+    for number in range(len(lines) - 1, 0, -1):
+        before = next((line for line in reversed(lines[:number]) if line), "")
+        begins = lines[number].startswith("    ") and not lines[number - 1]
+        if begins and before[:1] not in ("", " ", "*") and not before.endswith("::"):
+            lines[number:number] = ["::", ""]
+
+
 def setup(app: Sphinx) -> None:
     """Hook into the build."""
+    # Locust would patch the whole process, and Sphinx with it.
+    os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"
     # Before autodoc does: it sets TYPE_CHECKING meanwhile, which pydantic does not survive.
-    for module in ("flock_ws.server", "simulators.contract", "loadtests.verdict"):
+    for module in (
+        "flock_ws.server",
+        "simulators.contract",
+        "loadtests.verdict",
+        "loadtests.users",
+    ):
         importlib.import_module(module)
     app.connect("builder-inited", write_commands)
+    app.connect("autodoc-process-docstring", show_code)

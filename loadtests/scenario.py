@@ -179,7 +179,7 @@ class Scenario:
 
     @property
     def healthy_clients(self) -> int:
-        """Those who behave from beginning to end: the viewers."""
+        """The viewers, who behave from beginning to end."""
         return sum(cohort.count for cohort in self.cohorts if cohort.user == "viewer")
 
     @property

@@ -30,7 +30,7 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL beats INCONCLUSIVE: a promise that was seen broken is broken."""
+        """FAIL beats INCONCLUSIVE, since a promise that was seen broken is broken."""
         verdicts = {answer.verdict for answer in self.answers}
         for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
             if verdict in verdicts:

@@ -20,13 +20,13 @@ from starlette.websockets import WebSocket, WebSocketState
 from simulators.asgi import ServerConnection, websocket_scope
 from simulators.behaviours import Behaviour, require
 from simulators.calls import Calls
-from simulators.errors import NotSeen, OptionError, SimulatorError
+from simulators.errors import CloseRefused, NotSeen, OptionError, SimulatorError
 from simulators.faults import Handshake
 from simulators.link import Lag, Signal, seeded_draw
 from simulators.misuses import Misuse
 from simulators.peer import Peer
 from simulators.records import Closed, Received
-from simulators.wire import Wire, frame_bytes
+from simulators.wire import Wire, close_travels, frame_bytes, require_wire
 
 __all__ = ["FakeClient"]
 
@@ -82,20 +82,19 @@ class FakeClient(WebSocket):
     ) -> None:
         loop = _running_loop()
         numbers = getattr(loop, "numbers", _NUMBERS)
-        behaviour = behaviour or _HEALTHY
-        if behaviour.faults:
-            behaviour = _possible(behaviour, loop, accepted=accepted)
-        self.behaviour = behaviour
+        behaviour = _HEALTHY if behaviour is None else behaviour
+        self.behaviour = behaviour = _possible(behaviour, loop, accepted=accepted)
         self.name = name or f"{behaviour.name}-{next(numbers[behaviour.name])}"
         # Not derived from the name: the hash of a string changes from process to process.
         self._number: int = next(numbers["client"])
-        self.wire = wire or _DEFAULT_WIRE
+        self.wire = wire = _DEFAULT_WIRE if wire is None else wire
+        require_wire(wire)
         self._inbound: deque[Message] = deque()
         self._arrived = Signal()
         self._changed = Signal()
         self._peer = peer = Peer(
             behaviour,
-            self.wire,
+            wire,
             accepted=accepted,
             hear=self._hear,
             unread=self._inbound.__len__,
@@ -184,7 +183,7 @@ class FakeClient(WebSocket):
 
     @property
     def sending(self) -> int:
-        """How many sends are in flight: begun by the application, and not returned."""
+        """How many sends the application has begun that have not returned."""
         return self._sends
 
     @property
@@ -234,7 +233,13 @@ class FakeClient(WebSocket):
             self._peer.fin()
 
     def leave(self, code: int = 1000, reason: str = "") -> None:
-        """Close properly, with a close frame."""
+        """Close properly, with a close frame.
+
+        Raises:
+            OptionError: no close frame can hold this code or reason.
+        """
+        if (why := close_travels(code, reason)) is not None:
+            raise OptionError(why)
         self._peer.leave(code, reason)
 
     def say(self, message: str | bytes | Mapping[str, Any]) -> None:
@@ -252,7 +257,10 @@ class FakeClient(WebSocket):
 
         Raises:
             NotSeen: it has not within `timeout` seconds, or its connection ended before.
+            OptionError: `count` is no whole number.
         """
+        if not isinstance(count, int):
+            raise OptionError(f"wait_received takes a number of messages, not {count!r}")
         await self._wait(
             lambda: len(self._received) >= count or self.closed is not None, limit=timeout
         )
@@ -381,6 +389,8 @@ class FakeClient(WebSocket):
             return
         code, reason = message.get("code", 1000), message.get("reason") or ""
         now = self._link.now
+        if peer.accepted and (why := close_travels(code, reason)) is not None:
+            raise CloseRefused(f"{self!r} was not closed: {why}")
         if self.close_called is None:
             self.close_called = Closed(code, reason, now)
             if peer.observer is not None:

@@ -99,20 +99,20 @@ class SimLoop(asyncio.BaseEventLoop):
         horizon: float | None = DEFAULT_HORIZON,
         max_steps: int | None = None,
     ) -> None:
-        if interleaving not in {"fifo", "random"}:
+        if interleaving not in ("fifo", "random"):
             raise OptionError(f"interleaving must be 'fifo' or 'random', not {interleaving!r}")
-        if horizon is not None and not horizon >= 0:
+        if horizon is not None and not (_is_number(horizon) and horizon >= 0):
             raise OptionError(f"horizon must be at least 0 seconds or None, not {horizon!r}")
-        if max_steps is not None and max_steps < 1:
+        if max_steps is not None and not (_is_number(max_steps) and max_steps >= 1):
             raise OptionError(f"max_steps must be at least 1 or None, not {max_steps!r}")
-        if not math.isfinite(start):
+        if not (_is_number(start) and math.isfinite(start)):
             raise OptionError(f"start must be a finite number of seconds, not {start!r}")
         super().__init__()
         self._now = float(start)
         self.seed = seed
         self.interleaving = interleaving
         self.numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
-        """Running numbers by kind, from 1: ``next(loop.numbers["client"])``. For stable names."""
+        """Running numbers by kind, from 1, for stable names; ``next(loop.numbers["client"])``."""
         self._horizon = horizon
         self._end = math.inf if horizon is None else self._now + horizon
         self._max_steps: float = math.inf if max_steps is None else max_steps
@@ -127,6 +127,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._idle_waiters: list[asyncio.Future[None]] = []
         self._births: list[weakref.ref[asyncio.Task[Any]]] = []
         self._births_limit = 256
+        self._refused: str | None = None
         self._streams: dict[str, Random] = {}
         self._permute = self.random("schedule") if interleaving == "random" else None
 
@@ -173,7 +174,7 @@ class SimLoop(asyncio.BaseEventLoop):
         For synchronous tests, while the loop does not run; inside a coroutine
         ``await asyncio.sleep(seconds)`` is the same. Nothing due is left when it returns.
         """
-        if not 0 <= seconds < math.inf:
+        if not (_is_number(seconds) and 0 <= seconds < math.inf):
             raise OptionError(f"advance takes a finite number of seconds from 0, not {seconds!r}")
         if self.is_running():
             raise SimulatorError(
@@ -191,8 +192,8 @@ class SimLoop(asyncio.BaseEventLoop):
 
         Timers that fall due meanwhile fire late, in their order.
         """
-        if not 0 <= seconds < math.inf:
-            raise OptionError(f"seconds must be a finite number from 0, not {seconds!r}")
+        if not (_is_number(seconds) and 0 <= seconds < math.inf):
+            raise OptionError(f"block takes a finite number of seconds from 0, not {seconds!r}")
         self._now += seconds
 
     def run_until_idle(self) -> None:
@@ -228,9 +229,10 @@ class SimLoop(asyncio.BaseEventLoop):
     ) -> asyncio.Handle:
         """Call in the next turn; only from the loop's own thread, as a signal handler does."""
         if self._thread_id not in {None, threading.get_ident()}:
+            self._refused = threading.current_thread().name
             raise SimRefused(
                 "SimLoop runs in virtual time and does not wait for threads: call_soon_threadsafe "
-                f"was called from {threading.current_thread().name}"
+                f"was called from {self._refused}"
             )
         return self.call_soon(callback, *args, context=context)
 
@@ -352,9 +354,10 @@ class SimLoop(asyncio.BaseEventLoop):
             self._stopping = True
             return
         if when == math.inf:
+            tried = f"; {self._refused} tried to" if self._refused else ""
             raise SimDeadlock(
                 f"at {self._now:g} s nothing is ready and no timer is set (and no thread, socket "
-                "or signal can wake a SimLoop)",
+                f"or signal can wake a SimLoop{tried})",
                 time=self._now,
                 waiting=waiting(self.tasks()),
             )
@@ -459,6 +462,10 @@ class SimLoop(asyncio.BaseEventLoop):
     def remove_signal_handler(self, sig: int) -> bool:  # noqa: ARG002  # asyncio's signature
         """Return False: there was none."""
         return False
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_step(handle: asyncio.Handle) -> bool:

@@ -40,6 +40,13 @@ def flock_manager(request):
 """
 
 
+# A project of its own beside them, with the conftest.py that the index shows.
+_YOURS = """
+def test_the_fixtures_test_what_the_conftest_names(flock_manager):
+    assert type(flock_manager).__name__ == "OneAfterTheOther"
+"""
+
+
 def _file_of(page: str) -> str:
     return f"test_{page.replace('-', '_')}"
 
@@ -59,6 +66,13 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> str:
     shutil.copy(Path(__file__).with_name("small_managers.py"), folder)
     for page in _CASES:
         (folder / f"{_file_of(page)}.py").write_text(_code_of(page))
+    (folder / "myapp").mkdir()
+    (folder / "myapp" / "ws.py").write_text(
+        "from small_managers import OneAfterTheOther as ConnectionManager\n"
+    )
+    (folder / "yours").mkdir()
+    (folder / "yours" / "conftest.py").write_text(_code_of("index"))
+    (folder / "yours" / "test_yours.py").write_text(_YOURS)
     run = subprocess.run(  # noqa: S603  # our own interpreter and constant options
         [
             *(sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider"),
@@ -92,6 +106,10 @@ def test_a_pages_test_fails_on_a_manager_with_that_fault_and_says_what_it_saw(
     said = re.search(rf"^FAILED {_file_of(page)}\.py::\w+\[faulty\].*", output, re.MULTILINE)
     assert said is not None, output
     assert _CASES[page][1] in output
+
+
+def test_the_conftest_of_the_index_says_what_is_tested(output: str) -> None:
+    assert re.search(r"^PASSED yours/test_yours\.py::", output, re.MULTILINE), output
 
 
 def test_the_index_names_every_page() -> None:
