@@ -160,7 +160,6 @@ ORDER = {
         "coverage",
         "defects",
         "pages",
-        "__main__",
         "signatures",
         "payloads",
         "adapters",
@@ -196,6 +195,7 @@ ORDER = {
         "examination",
         "blackbox",
         "command",
+        "__main__",
         "suite",
     ],
     "loadtests.report": [

@@ -1,5 +1,6 @@
-"""The contract as a page of the documentation."""
+"""The contract as a page of the documentation: ``python -m simulators.contract.pages``."""
 
+import sys
 from collections.abc import Mapping
 from itertools import groupby
 
@@ -11,7 +12,7 @@ __all__ = ["page"]
 
 _INTRODUCTION = """# Every check
 
-This page is made from the code: `python -m simulators.contract > docs/contract.md`.
+This page is made from the code: `python -m simulators.contract.pages > docs/contract.md`.
 
 `flock-ws check`, `check_manager` and `ContractTests` run the same {count} checks. A **MUST**
 decides the verdict, a **SHOULD** does not. A check whose promise a manager does not make is *not
@@ -70,3 +71,7 @@ def _found_by(number: int) -> str:
     if number in UNCOVERED:
         return f"nothing: {UNCOVERED[number]}"
     return ", ".join(f"`{name}`" for name in covering(number))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

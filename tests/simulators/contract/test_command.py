@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flock_ws.cli import main
+from simulators.contract.__main__ import main as run_package
 
 GOOD = "flock_ws:WebSocketManager"
 TUTORIAL = """
@@ -264,6 +265,18 @@ def test_the_checks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--list", "--select", "D34"]) == 0
     listed = capsys.readouterr().out
     assert "heartbeat.survives_the_last_client  MUST    D34 D36" in listed
+
+
+def test_the_package_runs_as_the_command_and_teaches_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["simulators.contract", "--help"])
+    with pytest.raises(SystemExit):
+        run_package()
+    assert "examples:\n  flock-ws check myapp.ws:ConnectionManager" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["simulators.contract", GOOD, "--select", "delivery.order"])
+    assert run_package() == 0
+    assert f"PASS  {GOOD}" in capsys.readouterr().out
 
 
 # A process that ends itself takes one of its own, and patience is shortened in there.

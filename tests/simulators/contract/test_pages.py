@@ -9,7 +9,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "contract.md"
 
 def test_the_committed_page_is_what_the_code_makes() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), (
-        "write it anew: python -m simulators.contract > docs/contract.md"
+        "write it anew: python -m simulators.contract.pages > docs/contract.md"
     )
 
 
