@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -399,7 +400,7 @@ PAGE = """\
 
 What each server does to a manager, measured by `python benchmarks/servers.py` with the system's
 default socket buffers. Peers have a receive buffer of 4 KiB and stop reading, reset, or read to the
-end. {machine}: {versions}.
+end. {date}, {machine}: {versions}.
 
 {table}
 
@@ -450,6 +451,7 @@ def main() -> None:
     missing += [loop for loop in LOOPS if loop not in loops]
     print(
         PAGE.format(
+            date=f"{datetime.now(UTC):%Y-%m-%d}",
             machine=f"{platform.system()}, Python {platform.python_version()}",
             versions=", ".join(versions),
             table=table(rows),
