@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simulators.clients import FakeClient
     from simulators.clock import SimLoop
     from simulators.errors import (
+        CloseRefused,
         NotSeen,
         OptionError,
         SimDeadlock,
@@ -47,6 +48,7 @@ __all__ = [
     "BehaviourError",
     "ChildClient",
     "ClientFactory",
+    "CloseRefused",
     "Closed",
     "ConnectFailed",
     "DeadClient",
@@ -106,7 +108,8 @@ _NAMES = {
     "clients": "FakeClient",
     "clock": "SimLoop",
     "errors": (
-        "NotSeen OptionError SimDeadlock SimHorizonReached SimRefused SimStepLimit SimulatorError"
+        "CloseRefused NotSeen OptionError SimDeadlock SimHorizonReached SimRefused SimStepLimit"
+        " SimulatorError"
     ),
     "events": "Tape agent_run agent_runs numbered_events with_payloads",
     "factory": "ClientFactory",

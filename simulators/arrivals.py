@@ -19,8 +19,12 @@ __all__ = ["bursts", "paced", "poisson", "ramp", "replay", "steady"]
 T = TypeVar("T")
 
 
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and value is not True and math.isfinite(value)
+
+
 def _above_zero(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
+    if not (_is_finite(value) and value > 0):
         raise OptionError(f"{name} must be a finite number above 0, not {value!r}")
 
 
@@ -40,8 +44,8 @@ def poisson(*, rate: float, seed: int | str = 0) -> Iterator[float]:
 def bursts(*, rate: float, size: int) -> Iterator[float]:
     """Give arrivals of which `size` come at one moment, `rate` per second in all."""
     _above_zero("rate", rate)
-    if size < 1:
-        raise OptionError(f"size must be at least 1, not {size!r}")
+    if type(size) is not int or size < 1:
+        raise OptionError(f"size must be a whole number of at least 1, not {size!r}")
     return (number // size * size / rate for number in itertools.count())
 
 
@@ -52,9 +56,13 @@ def ramp(*, start: float, end: float, duration: float) -> Iterator[float]:
     it; each arrival is where that area reaches the next whole number.
     """
     for name, value in (("start", start), ("end", end)):
-        if not (math.isfinite(value) and value >= 0):
+        if not (_is_finite(value) and value >= 0):
             raise OptionError(f"{name} must be a finite number of at least 0, not {value!r}")
     _above_zero("duration", duration)
+    return _ramp(start, end, duration)
+
+
+def _ramp(start: float, end: float, duration: float) -> Iterator[float]:
     slope = (end - start) / duration
     for number in range(math.floor((start + end) / 2 * duration + 1e-9)):
         # slope / 2 * t² + start * t = number, in the form that is stable for small slopes.
@@ -70,6 +78,10 @@ def replay(events: Iterable[DashboardEvent], *, speed: float = 1.0) -> Iterator[
         speed: 2 replays in half the time.
     """
     _above_zero("speed", speed)
+    return _replay(events, speed)
+
+
+def _replay(events: Iterable[DashboardEvent], speed: float) -> Iterator[float]:
     first = latest = None
     for event in events:
         first = first or event.timestamp

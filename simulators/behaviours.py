@@ -41,6 +41,11 @@ class Behaviour:
         """Refuse faults whose meaning together nobody could say."""
         if type(self.name) is not str or not self.name:
             raise BehaviourError(f"a behaviour's name must be some text, not {self.name!r}")
+        if type(self.faults) is not tuple:
+            raise BehaviourError(
+                f"behaviour {self.name!r}: its faults must be a tuple, as (SlowReader(…),), "
+                f"not {self.faults!r}"
+            )
         check_together(self.name, self.faults)
 
     @classmethod
@@ -120,11 +125,16 @@ def _toxicity(fault: Fault) -> float:
 
 
 def require(behaviour: Behaviour, *, wire: Literal["in process", "tcp", "load test"]) -> None:
-    """Refuse a behaviour with a fault that cannot be produced on a wire.
+    """Refuse a behaviour with a fault that cannot be produced on a wire, and what is no behaviour.
 
     Raises:
         BehaviourError: it names the fault, the wire and the reason.
     """
+    if not isinstance(behaviour, Behaviour):
+        raise BehaviourError(
+            "a behaviour is expected, such as Behaviour.slow() or "
+            f"Behaviour(name='x', faults=(SlowReader(…),)), not {behaviour!r}"
+        )
     for fault in behaviour.faults:
         reason = fault.wires[wire]
         if reason is not True:

@@ -54,6 +54,7 @@ from simulators.faults import (
     WrongType,
 )
 from simulators.link import Signal
+from simulators.pings import pong
 from simulators.records import Closed
 from simulators.wire import frame_bytes
 
@@ -427,8 +428,7 @@ class Conduct:
             self._body.say(message)
 
     def _pong(self, stamp: int | None = None) -> None:
-        milliseconds = int(self._body.link.now * 1000)
-        self._say({"type": "pong", "timestamp": milliseconds if stamp is None else stamp})
+        self._say(pong(self._body.link.now, timestamp=stamp))
 
     def _send(self, fault: UnsolicitedPongs | PingFlood | Flood | Inbound) -> None:
         """Send what it sends, and do so again if it does."""

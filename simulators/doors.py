@@ -49,7 +49,7 @@ class Door:
             leave: instead of the manager's own.
 
         Raises:
-            OptionError: it has neither; or only one of the two callables is given.
+            OptionError: it has neither, or is a class; or only one of the two callables is given.
         """
         if (join is None) != (leave is None):
             raise OptionError("join and leave belong together: pass both, or neither")
@@ -57,6 +57,10 @@ class Door:
         if join is None or leave is None:
             join = leave = _closed
             for joining, leaving, accepted in _STYLES:
+                if isinstance(manager, type):
+                    raise OptionError(
+                        f"a manager is expected and not its class: manager={manager.__name__}()"
+                    )
                 if manager is not None and hasattr(manager, joining) and hasattr(manager, leaving):
                     join, leave = getattr(manager, joining), getattr(manager, leaving)
                     takes_accepted = accepted

@@ -7,6 +7,7 @@ Others are where they are raised: `simulators.faults.BehaviourError`, an `Option
 * `SimulatorError`
     * `OptionError`: an argument that cannot be (also a ``ValueError``)
     * `NotSeen`: what a test waited for did not happen (also a ``TimeoutError``)
+    * `CloseRefused`: an application closed with what no close frame can hold
     * `SimDeadlock`: nothing can happen any more, and somebody still waits
     * `SimHorizonReached`: the simulated time is up
     * `SimStepLimit`: too much happened, or too much without the clock moving
@@ -16,6 +17,7 @@ Others are where they are raised: `simulators.faults.BehaviourError`, an `Option
 from typing import NamedTuple
 
 __all__ = [
+    "CloseRefused",
     "NotSeen",
     "OptionError",
     "SimDeadlock",
@@ -37,6 +39,14 @@ class OptionError(SimulatorError, ValueError):
 
 class NotSeen(SimulatorError, TimeoutError):  # noqa: N818  # it names what happened, as asyncio's own do
     """What was waited for did not happen in time, or can no longer happen."""
+
+
+class CloseRefused(SimulatorError):  # noqa: N818  # it names what happened
+    """An application closed with a code or reason that cannot travel: nothing was closed by it.
+
+    It stands for the ``websockets.exceptions.ProtocolError`` that uvicorn's default and legacy
+    protocols raise then (0.54). The wsproto one cuts a reason that is too long.
+    """
 
 
 class Waiting(NamedTuple):

@@ -35,8 +35,8 @@ START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 """The time of a run's first event, unless another is given."""
 
 
-def _at_least(name: str, value: float, minimum: float) -> None:
-    if isinstance(value, bool) or not value >= minimum:
+def _at_least(name: str, value: object, minimum: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= minimum:
         raise OptionError(f"{name} must be at least {minimum:g}, not {value!r}")
 
 
@@ -126,7 +126,12 @@ def numbered_events(
             an empty one takes.
         start: the first ``sequence``; each next one is one more.
         stamp: gives each event's time; the wall clock at the moment it is made when None.
+
+    Raises:
+        OptionError: `size_bytes` or `start` is below 0.
     """
+    _at_least("size_bytes", size_bytes, 0)
+    _at_least("start", start, 0)
     now = stamp or functools.partial(datetime.now, UTC)
     shared: dict[str, Any] = {"correlation_id": run_id, "agent_name": agent_name, "run_id": run_id}
     shared["output_type"] = "llm_token"
@@ -134,8 +139,10 @@ def numbered_events(
     moment = START.replace(microsecond=123_456)
     empty = StreamingOutputEvent(**shared, timestamp=moment, content="", sequence=start)
     content = "x" * max(0, size_bytes - len(empty.model_dump_json()))
-    for sequence in itertools.count(start):
-        yield StreamingOutputEvent(**shared, timestamp=now(), content=content, sequence=sequence)
+    return (
+        StreamingOutputEvent(**shared, timestamp=now(), content=content, sequence=sequence)
+        for sequence in itertools.count(start)
+    )
 
 
 class Tape:
@@ -244,12 +251,17 @@ def with_payloads(events: Iterable[DashboardEvent], *, size_bytes: int) -> Itera
     Args:
         events: any events; those of other kinds pass as they are.
         size_bytes: of the text that is added to each payload, as ``attachment``.
+
+    Raises:
+        OptionError: `size_bytes` is below 0.
     """
     _at_least("size_bytes", size_bytes, 0)
     attachment = "x" * size_bytes
-    for event in events:
-        if isinstance(event, MessagePublishedEvent) and size_bytes:
-            payload = {**event.payload, "attachment": attachment}
-            yield event.model_copy(update={"payload": payload})
-        else:
-            yield event
+
+    def grown(event: DashboardEvent) -> DashboardEvent:
+        if not (isinstance(event, MessagePublishedEvent) and size_bytes):
+            return event
+        payload = {**event.payload, "attachment": attachment}
+        return event.model_copy(update={"payload": payload})
+
+    return map(grown, events)

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Unpack, overload
 
-from simulators.behaviours import Behaviour
+from simulators.behaviours import Behaviour, require
 from simulators.clients import FakeClient
+from simulators.errors import OptionError
 from simulators.named import ClientOptions, DeadClient, HealthyClient, SlowClient, StalledClient
 
 __all__ = ["ClientFactory"]
@@ -181,7 +182,12 @@ class ClientFactory:
     def of(
         self, behaviour: Behaviour, count: int | None = None, **options: Unpack[ClientOptions]
     ) -> FakeClient | list[FakeClient]:
-        """Make clients of any behaviour."""
+        """Make clients of any behaviour.
+
+        Raises:
+            BehaviourError: it is none, or cannot be produced in process.
+        """
+        require(behaviour, wire="in process")
         return self._make(
             behaviour.name, count, lambda more: FakeClient(behaviour, **more), options
         )
@@ -193,6 +199,8 @@ class ClientFactory:
         make: Callable[[ClientOptions], FakeClient],
         options: ClientOptions,
     ) -> FakeClient | list[FakeClient]:
+        if count is not None and (type(count) is not int or count < 0):
+            raise OptionError(f"{kind}: how many clients must be a whole number, not {count!r}")
         made = []
         for _ in range(1 if count is None else count):
             self._numbers[kind] += 1

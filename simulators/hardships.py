@@ -6,7 +6,6 @@ must hold then is the same for every manager: `Endured.complaints` says what doe
 
 import asyncio
 import itertools
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -15,7 +14,6 @@ from typing import Any, Self
 from flock_ws.events import StreamingOutputEvent
 from simulators.behaviours import Behaviour
 from simulators.clients import FakeClient
-from simulators.errors import SimulatorError
 from simulators.events import START, numbered_events
 from simulators.faults import (
     BadJson,
@@ -59,6 +57,7 @@ from simulators.faults import (
     WrongPong,
     WrongType,
 )
+from simulators.pings import is_ping
 from simulators.swarm import Swarm
 from simulators.wire import Wire
 
@@ -268,7 +267,7 @@ def _holes(client: FakeClient, numbers: dict[str, int], *, living: bool) -> list
         number = numbers.get(message)
         if number is not None:
             had.append(number)
-        elif not _is_ping(message):
+        elif not is_ping(message):
             return [f"{client!r} had what nobody published: {message[:80]!r}"]
     found = [
         f"{client!r} had event {after} right after event {before}"
@@ -280,11 +279,3 @@ def _holes(client: FakeClient, numbers: dict[str, int], *, living: bool) -> list
     if living and client.misuses:
         found.append(f"{client!r} lives and was misused: {client.misuses[0]}")
     return found
-
-
-def _is_ping(message: str) -> bool:
-    try:
-        form = json.loads(message)
-    except ValueError as error:
-        raise SimulatorError(f"a client had what is no JSON: {message[:80]!r}") from error
-    return isinstance(form, dict) and form.get("type") == "ping"

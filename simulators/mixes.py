@@ -6,7 +6,7 @@ from typing import Protocol
 
 from simulators.behaviours import Behaviour
 from simulators.errors import OptionError
-from simulators.faults import Fault
+from simulators.faults import BehaviourError, Fault
 
 __all__ = ["Parts", "mixed"]
 
@@ -46,6 +46,10 @@ def mixed(parts: Parts, *, count: int | None = None) -> list[Behaviour]:
     Raises:
         OptionError: the parts are more than the whole, or mean nothing.
     """
+    if not callable(getattr(parts, "items", None)):
+        raise OptionError(
+            f"mix: a mapping is expected, such as {{'healthy': 3, 'slow': 1}}, not {parts!r}"
+        )
     numbers: dict[str | Behaviour, int] = {}
     exact: dict[str | Behaviour, float] = {}
     for part, share in parts.items():
@@ -82,5 +86,12 @@ def mixed(parts: Parts, *, count: int | None = None) -> list[Behaviour]:
 def _behaviour(part: str | Behaviour) -> Behaviour:
     if isinstance(part, Behaviour):
         return part
-    named = _NAMED.get(part)
-    return named() if named else Behaviour(name=part, faults=(Fault.from_json({"kind": part}),))
+    if (named := _NAMED.get(part)) is not None:
+        return named()
+    try:
+        return Behaviour(name=part, faults=(Fault.from_json({"kind": part}),))
+    except BehaviourError as error:
+        raise OptionError(
+            f"mix: {part!r} is none of {', '.join(_NAMED)}, and no fault by its kind alone "
+            f"({error}); a Behaviour may be the key"
+        ) from None

@@ -14,6 +14,7 @@ from simulators.behaviours import Behaviour
 from simulators.body import Frame
 from simulators.conduct import Conduct
 from simulators.link import Link
+from simulators.pings import is_ping, pong
 from simulators.records import Closed, Received
 from simulators.uplink import Uplink, wire_with
 from simulators.wire import Wire
@@ -195,7 +196,7 @@ class Peer:
                 message if isinstance(message, str) else json.dumps(message, separators=(",", ":"))
             )
             said = {"type": "websocket.receive", "text": text}
-            size = len(text)
+            size = len(text.encode())
         self.uplink.carry_message(self._tell, said, size=size)
 
     def take(self, frame: str | bytes, time: float) -> None:
@@ -204,11 +205,11 @@ class Peer:
         self.received.append(tuple.__new__(Received, (frame, time)))
         if self.observer is not None:
             self.observer("received", time, frame)
-        if isinstance(frame, str) and '"ping"' in frame and _is_ping(frame):
+        if isinstance(frame, str) and '"ping"' in frame and is_ping(frame):
             if self.conduct is not None:
                 self.conduct.ping()
             else:
-                self.say({"type": "pong", "timestamp": int(time * 1000)})
+                self.say(pong(time))
         self._change()
 
     def answer_close(self, frame: Closed) -> None:
@@ -282,11 +283,3 @@ class Peer:
         conduct, self.conduct = self.conduct, None
         self.link.watch(watched=False)
         return [] if conduct is None else conduct.stop()
-
-
-def _is_ping(text: str) -> bool:
-    try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(message, dict) and message.get("type") == "ping"

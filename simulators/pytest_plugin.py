@@ -21,7 +21,7 @@ import pytest
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from flock_ws.events import DashboardEvent
     from simulators.clients import FakeClient
@@ -53,10 +53,12 @@ _FIXTURES = frozenset(
 )
 _FOREIGN = ("asyncio", "anyio", "trio")
 _SEED = "flock_seed"
+_OTHER_LOOP = re.compile("attached to a different loop|bound to a different event loop")
 # pytest-asyncio complains about a test that it was to run and that is no coroutine any more. A
 # warning cannot be told apart by who marked the test, but its text can.
 _NO_COMPLAINT = "ignore:The test .* is marked with '@pytest.mark.asyncio' but it is not an async"
 _LINES = 12
+_DRIVEN = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -147,12 +149,13 @@ class FlockRun:
             self._runner.get_loop()
         return self._clock
 
-    def run(self, main: "Coroutine[Any, Any, None]") -> None:
+    def run(self, main: "Callable[[], Coroutine[Any, Any, None]]") -> None:
         """Run an asynchronous test in virtual time."""
         __tracebackhide__ = True
+        # It is called when there is a clock: a coroutine of a test that cannot run is none.
         _ = self.clock
         if self._runner is not None:
-            self._runner.run(main)
+            self._runner.run(main())
 
     @property
     def trace(self) -> "Trace":
@@ -175,6 +178,11 @@ class FlockRun:
         command = f"pytest {shlex.quote(self._nodeid())} --flock-seed {self.seed}"
         at = f"; the clock shows {self._clock.time():g} s" if self._clock is not None else ""
         lines = [f"seed {self.seed}{options}{at}", f"repeat it: {command}"]
+        if _OTHER_LOOP.search(failure) and (fixtures := _asynchronous_fixtures(self._item)):
+            lines.append(
+                f"another plugin ran {', '.join(fixtures)} on a loop of its own: make it a plain "
+                "fixture, and what needs a loop in the test"
+            )
         if self._trace is not None:
             lines += self._last_lines(self._trace, failure)
         if (path := self._path()) is not None:
@@ -228,12 +236,21 @@ def _flock_run(request: pytest.FixtureRequest) -> Iterator[FlockRun]:
 
 
 @pytest.fixture
-def flock_clock(_flock_run: FlockRun) -> "SimLoop":
+def flock_clock(request: pytest.FixtureRequest, _flock_run: FlockRun) -> "SimLoop":
     """The `SimLoop` of this test.
 
     An asynchronous test runs on it. A synchronous one drives it: ``flock_clock.advance(60)``,
-    ``flock_clock.run_until_complete(…)``.
+    ``flock_clock.run_until_complete(…)``. One that runs on another loop, by `sim_test` or another
+    plugin's mark, fails: this clock would stand still beside it.
     """
+    node = request.node
+    function = inspect.unwrap(getattr(node, "obj", None) or (lambda: None))
+    if inspect.iscoroutinefunction(function) and not node.stash.get(_DRIVEN, False):
+        pytest.fail(
+            "flock_clock is not the loop of this test: @sim_test and the marks of other plugins "
+            "run it on another one. Use @pytest.mark.flock, or asyncio.get_running_loop()",
+            pytrace=False,
+        )
     return _flock_run.clock
 
 
@@ -277,13 +294,14 @@ def flock_manager() -> Any:
 
 def _make_synchronous(item: pytest.Function) -> None:
     function = item.obj
+    item.stash[_DRIVEN] = True
 
     @functools.wraps(function)
     def run(**arguments: Any) -> None:
         __tracebackhide__ = True
         flock = _run_of(item)
         try:
-            flock.run(function(**arguments))
+            flock.run(functools.partial(function, **arguments))
         finally:
             if "_flock_run" not in item.fixturenames:
                 flock.close()
@@ -291,6 +309,20 @@ def _make_synchronous(item: pytest.Function) -> None:
     item.obj = run
     if item.get_closest_marker("asyncio") is not None:
         item.add_marker(pytest.mark.filterwarnings(_NO_COMPLAINT))
+
+
+def _asynchronous_fixtures(item: pytest.Item) -> list[str]:
+    """Return the names of the test's fixtures that are coroutines, before a plugin wrapped them."""
+    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return sorted(
+        name
+        for name, found in definitions.items()
+        if any(
+            test(inspect.unwrap(definition.func))
+            for definition in found
+            for test in (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+        )
+    )
 
 
 def _run_of(item: pytest.Item) -> FlockRun:
@@ -325,7 +357,11 @@ def _seed_of(item: Any) -> int:
     if _is_turn(item):
         return int(item.callspec.params[_SEED])
     if item.config.getoption("--flock-seed") is None and "seed" in (marked := _marked(item)):
-        return int(marked["seed"])
+        if type(marked["seed"]) is not int:
+            raise pytest.UsageError(
+                f"{item.nodeid}: the marker's seed must be a whole number, not {marked['seed']!r}"
+            )
+        return marked["seed"]
     return _number(item.config, "seed") or 0
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, overload
 
 from simulators.clock import DEFAULT_HORIZON, Interleaving, SimLoop
-from simulators.errors import SimulatorError
+from simulators.errors import OptionError, SimulatorError
 
 __all__ = ["sim_runner", "sim_test", "simulate"]
 
@@ -45,6 +46,7 @@ def simulate(
         SimDeadlock: nothing can happen any more, and ``main()`` still waits.
         SimHorizonReached: it takes longer than `horizon`.
         SimStepLimit: it takes more than `max_steps`.
+        OptionError: `main` is no coroutine function, or an option cannot be.
         BaseException: whatever ``main()`` raises, with a note that names the seed.
 
     Example:
@@ -59,6 +61,15 @@ def simulate(
             "simulate() starts a loop of its own, but one is running in this thread: call it "
             "from synchronous code"
         )
+    given: object = main
+    if inspect.iscoroutine(given):
+        given.close()
+        raise OptionError(
+            f"simulate() calls {given.__name__} itself: pass the function and not what it returns; "
+            "with arguments, lambda: main(…)"
+        )
+    if not callable(given):
+        raise OptionError(f"simulate() takes an async function, not {given!r}")
     loop = SimLoop(
         seed=seed, interleaving=interleaving, start=start, horizon=horizon, max_steps=max_steps
     )
@@ -73,8 +84,16 @@ def simulate(
 
 
 def _run(loop: SimLoop, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    coroutine = main()
+    returned: object = coroutine
+    if not inspect.isawaitable(returned):
+        function = getattr(main, "func", main)
+        raise OptionError(
+            f"{getattr(function, '__qualname__', function)} must be an async function without a "
+            f"yield: it returned {returned!r}, which nobody can await"
+        )
     try:
-        result = loop.run_until_complete(main())
+        result = loop.run_until_complete(coroutine)
     except BaseException as error:
         try:
             _end(loop)
@@ -159,11 +178,17 @@ def sim_test(
     decorator is taken off; one above it, or for the whole module, still draws pytest-asyncio's
     warning. Asynchronous fixtures of those plugins run on a loop of their own, not on this one.
 
+    Raises:
+        OptionError: it is used with an argument that is no name of an option; when the test runs,
+            that it is not asynchronous.
+
     Example:
         >>> @sim_test
         ... async def test_a_day_passes():
         ...     await asyncio.sleep(86_400)
     """
+    if test is not None and not callable(test):
+        raise OptionError(f"@sim_test takes options by name, as @sim_test(seed=7), not {test!r}")
 
     def decorate(function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
         @functools.wraps(function)

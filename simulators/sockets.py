@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 from simulators import faults
 from simulators.acts import behave
 from simulators.behaviours import Behaviour, require
-from simulators.errors import NotSeen, SimulatorError
+from simulators.errors import NotSeen, OptionError, SimulatorError
 from simulators.records import Closed
 from simulators.tcp.actor import Actor
 from simulators.tcp.connection import Gate, SocketFactory, deafen, open_socket, peer_gone
@@ -115,9 +115,9 @@ class SocketClient(Actor):
         keep: bool = True,
         socket_factory: SocketFactory | None = None,
     ) -> None:
-        super().__init__(behaviour, name=name, on_message=on_message, keep=keep)
-        behaviour = self.behaviour
+        behaviour = Behaviour.healthy() if behaviour is None else behaviour
         require(behaviour, wire="tcp")
+        super().__init__(behaviour, name=name, on_message=on_message, keep=keep)
         if behaviour.fault(faults.PausedProcess) is not None:
             raise SimulatorError(
                 f"{self.name}: paused_process stops a whole process: give the client one of its "
@@ -282,12 +282,12 @@ class SocketClient(Actor):
         behave(self)
         self.take()
 
-    def lost(self) -> None:
-        """Note that the socket is gone."""
+    def lost(self, error: Exception | None = None) -> None:
+        """Note that the socket is gone, by an error that is no system's if it is given."""
         if self._head is not None and not self._head.done():
             closed = "the server closed the connection before it answered the upgrade"
             self._head.set_exception(ConnectFailed(self._target.url, closed))
-        super().lost()
+        super().lost(error)
 
     async def leave(self, *, timeout: float = 1.0) -> None:  # noqa: ASYNC109 - bounds the politeness, raises nothing
         """Close politely if that is still possible, and free the socket in any case.
@@ -343,15 +343,21 @@ class SocketClient(Actor):
 
         Raises:
             NotSeen: it has not within `timeout` seconds, or its connection ended before.
+            OptionError: `count` is no whole number.
         """
+        if not isinstance(count, int):
+            raise OptionError(f"wait_received takes a number of messages, not {count!r}")
         await self._waiters.until(
             lambda: self.received_messages >= count or self.closed is not None, limit=timeout
         )
         if self.received_messages < count:
-            end = f"; the connection ended: {self.closed}" if self.closed else self._doing()
+            end = (
+                f"before the connection ended: {self.closed}"
+                if self.closed
+                else f"within {timeout:g} s{self._doing()}"
+            )
             raise NotSeen(
-                f"{self.name} took {self.received_messages} messages within {timeout:g} s, "
-                f"expected {count}{end}"
+                f"{self.name} took {self.received_messages} messages, expected {count}, {end}"
             )
 
     async def wait_closed(self, *, timeout: float = 10.0) -> Closed:  # noqa: ASYNC109 - the limit is part of the error
@@ -369,6 +375,8 @@ class SocketClient(Actor):
         return self.closed
 
     def _doing(self) -> str:
+        if self.connected_at is None:
+            return "; it has not connected: use it as 'async with', or await connect() first"
         if self.stalled:
             return "; it is stalled: what it has not read it cannot see"
         return f"; it {self.behaviour.describe()}"

@@ -21,9 +21,10 @@ from wsproto.frame_protocol import FrameProtocol
 
 from simulators.asgi import ServerConnection
 from simulators.behaviours import Behaviour
+from simulators.errors import CloseRefused
 from simulators.faults import Reset, SlowReader, StalledReader
 from simulators.link import Lag, Link, Signal
-from simulators.wire import Wire
+from simulators.wire import Wire, close_travels
 
 __all__ = ["WireConnection"]
 
@@ -205,6 +206,7 @@ class WireConnection(httpcore.AsyncNetworkStream):
         Raises:
             ConnectionResetError: the connection is gone, or went while it waited.
             RuntimeError: ASGI does not allow it now.
+            CloseRefused: no close frame can hold its code or reason.
         """
         kind = message["type"]
         if not self.answer.done():
@@ -222,6 +224,8 @@ class WireConnection(httpcore.AsyncNetworkStream):
             await self._send_frame(_Frame(bytes(data), len(payload)))
         elif kind == "websocket.close":
             code, reason = message.get("code", 1000), message.get("reason") or ""
+            if (why := close_travels(code, reason)) is not None:
+                raise CloseRefused(f"{self!r} was not closed: {why}")
             await self._send_frame(_Frame(bytes(self._frames.close(code, reason)), None))
             self._close_sent = True
             self._tell({"type": "websocket.disconnect", "code": code, "reason": reason})

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from random import Random
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
-from simulators.behaviours import Behaviour
+from simulators.behaviours import Behaviour, require
 from simulators.clients import FakeClient
 from simulators.doors import Door
 from simulators.endpoints import Endpoints, Failure, result_of
@@ -96,6 +96,7 @@ class Swarm:
         self._healed = False
         self.clients: list[FakeClient] = []
         for behaviour in behaviours:
+            require(behaviour, wire="in process")
             self.make(behaviour.drawn(self.random.random))
 
     @classmethod

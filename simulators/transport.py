@@ -31,11 +31,11 @@ import httpx
 from starlette.types import ASGIApp, Scope
 from starlette.websockets import WebSocketDisconnect
 
-from simulators.behaviours import Behaviour
+from simulators.behaviours import Behaviour, require
 from simulators.errors import OptionError
 from simulators.faults import Reset, SlowReader, StalledReader
 from simulators.stream import WireConnection
-from simulators.wire import Wire
+from simulators.wire import Wire, require_wire
 
 __all__ = ["WireTransport"]
 
@@ -89,8 +89,10 @@ class WireTransport(httpx.ASGITransport):
         super().__init__(
             app, raise_app_exceptions=raise_app_exceptions, root_path=root_path, client=client
         )
-        self.wire = wire or Wire.uvicorn()
-        self.behaviour = behaviour or Behaviour.healthy()
+        self.wire = Wire.uvicorn() if wire is None else wire
+        require_wire(self.wire)
+        self.behaviour = Behaviour.healthy() if behaviour is None else behaviour
+        require(self.behaviour, wire="in process")
         for fault in self.behaviour.faults:
             if not isinstance(fault, _FAULTS) or (
                 isinstance(fault, Reset) and fault.when != "idle"
@@ -174,6 +176,10 @@ class WireTransport(httpx.ASGITransport):
             await self.app(scope, connection.receive, connection.send)
         except (WebSocketDisconnect, ConnectionResetError):
             pass
+        except asyncio.CancelledError:
+            if not answer.done():
+                connection.deny(500, [], b"Internal Server Error")
+            raise
         except Exception as raised:  # noqa: BLE001  # whatever the application raises
             error = raised
         if answer.done():

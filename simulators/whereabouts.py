@@ -9,6 +9,11 @@ from simulators.errors import Waiting
 
 __all__ = ["waiting"]
 
+# Whoever reads an error looks for a line of their own: what these do below it says little.
+_LIBRARIES = frozenset(
+    {"anyio", "asyncio", "contextlib", "httpcore", "httpx", "httpx_ws", "simulators", "starlette"}
+)
+
 
 def waiting(tasks: Iterable[asyncio.Task[Any]]) -> tuple[Waiting, ...]:
     """Say of each task where it waits: file, line and function."""
@@ -16,7 +21,10 @@ def waiting(tasks: Iterable[asyncio.Task[Any]]) -> tuple[Waiting, ...]:
 
 
 def _where(task: asyncio.Task[Any]) -> str:
-    """Say where a task waits: the innermost frame outside asyncio, then the innermost of all."""
+    """Say where a task waits: the innermost line of the caller's own code, and what it calls there.
+
+    A task that only runs libraries waits at their innermost line outside asyncio.
+    """
     frames: list[FrameType] = []
     awaited: Any = task.get_coro()
     while awaited is not None:
@@ -35,13 +43,14 @@ def _where(task: asyncio.Task[Any]) -> str:
         awaited = next((found for name in names if (found := getattr(awaited, name, None))), None)
     if not frames:
         return "its first step"
-    own = next((frame for frame in reversed(frames) if not _is_asyncio(frame)), frames[-1])
-    inner = f" ({_spot(frames[-1])})" if own is not frames[-1] else ""
-    return f"{_spot(own)}{inner}"
-
-
-def _is_asyncio(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "asyncio"
+    packages = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame in frames]
+    for foreign in (_LIBRARIES, {"asyncio"}):
+        own = [place for place, package in enumerate(packages) if package not in foreign]
+        if own:
+            break
+    place = own[-1] if own else len(frames) - 1
+    called = f" ({_spot(frames[place + 1])})" if place + 1 < len(frames) else ""
+    return f"{_spot(frames[place])}{called}"
 
 
 def _spot(frame: FrameType) -> str:

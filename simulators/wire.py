@@ -8,12 +8,16 @@ from typing import Any, Literal, Self
 
 from simulators.errors import OptionError
 
-__all__ = ["Order", "Wire", "frame_bytes"]
+__all__ = ["Order", "Wire", "close_travels", "frame_bytes", "require_wire"]
 
 Order = Literal["wait_then_write", "write_then_wait"]
 
 # As measured on uvicorn 0.54: its default and wsproto protocols, and its legacy one.
 _LOST: dict[Order, int] = {"wait_then_write": 1005, "write_then_wait": 1006}
+
+# RFC 6455, 7.4 and 5.5, and what was registered since.
+_CLOSE_CODES = frozenset({*range(1000, 1015), *range(3000, 5000)} - {1004, 1005, 1006})
+_MAX_REASON_BYTES = 123
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +132,16 @@ class Wire:
         return cls(**form)
 
 
+def require_wire(wire: object) -> None:
+    """Refuse what is no wire.
+
+    Raises:
+        OptionError: it says what one looks like.
+    """
+    if not isinstance(wire, Wire):
+        raise OptionError(f"a Wire is expected, such as Wire.uvicorn(), not {wire!r}")
+
+
 def _check(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise OptionError(f"wire: {name} must be a number from 0, not {value!r}")
@@ -138,3 +152,18 @@ def frame_bytes(payload_bytes: int) -> int:
     if payload_bytes < 126:  # noqa: PLR2004  # RFC 6455, 5.2: longer payloads have longer headers
         return payload_bytes + 2
     return payload_bytes + (4 if payload_bytes < 65_536 else 10)  # noqa: PLR2004  # the same
+
+
+def close_travels(code: object, reason: str = "") -> str | None:
+    """Return why a close frame with this code and reason may not travel; None when it may."""
+    if isinstance(code, bool) or code not in _CLOSE_CODES:
+        return (
+            f"close code {code!r} may not travel on the wire: it takes 1000 to 1014 but for 1004 "
+            "to 1006, or 3000 to 4999"
+        )
+    if (size := len(reason.encode())) > _MAX_REASON_BYTES:
+        return (
+            f"a close reason of {size} bytes is too long: a frame holds {_MAX_REASON_BYTES} bytes "
+            f"of UTF-8; it began {reason[:40]!r}"
+        )
+    return None

@@ -62,6 +62,7 @@ ORDER = {
     "simulators": [
         "errors",
         "records",
+        "pings",
         "whereabouts",
         "clock",
         "runs",

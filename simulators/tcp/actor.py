@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from simulators.behaviours import Behaviour
-from simulators.errors import SimulatorError
+from simulators.errors import OptionError, SimulatorError
+from simulators.pings import is_ping, pong
 from simulators.records import Closed, Received
 from simulators.tcp.connection import Gate, reset_on_close
 from simulators.tcp.frames import (
@@ -30,6 +31,7 @@ from simulators.tcp.frames import (
     parse_close,
 )
 from simulators.tcp.waiters import Waiters
+from simulators.wire import close_travels
 
 __all__ = ["ABNORMAL", "Actor"]
 
@@ -170,8 +172,8 @@ class Actor:
                         on_message(self, payload)
                     if self._keep:
                         self._remember(opcode, payload)
-                    if payload[:7] == b'{"type"':
-                        self._look_for_ping(payload)
+                    if opcode == TEXT and b'"ping"' in payload and is_ping(payload):
+                        self.on_application_ping()
                     if self.received_messages >= self._halt_messages:
                         self._halt()
                 if self._stopped:
@@ -192,14 +194,6 @@ class Actor:
             raise FrameError(f"text message that is not UTF-8: {error}", code=1007) from None
         self.received.append(Received(message, self.loop.time()))
 
-    def _look_for_ping(self, payload: bytes) -> None:
-        try:
-            message = json.loads(payload)
-        except (ValueError, RecursionError):
-            return
-        if message.get("type") == "ping":
-            self.on_application_ping()
-
     def _control(self, opcode: int, payload: bytes) -> None:
         if opcode == PING:
             self.on_ping(payload)
@@ -211,8 +205,7 @@ class Actor:
 
     def answer_application(self, timestamp: int | None = None) -> None:
         """Answer an application's ping as the original's page does."""
-        now = round(self.loop.time() * 1000) if timestamp is None else timestamp
-        self.send(TEXT, json.dumps({"type": "pong", "timestamp": now}).encode())
+        self.send(TEXT, json.dumps(pong(self.loop.time(), timestamp=timestamp)).encode())
 
     def answer_close(self, payload: bytes) -> None:
         """Answer a close frame properly, and hang up."""
@@ -254,20 +247,30 @@ class Actor:
         self.died_at = self.closed.time if self.closed else None
         self.free()
 
-    def say(self, message: str | Mapping[str, Any]) -> None:
-        """Send a text message; a mapping goes as JSON. It does not wait for the peer to take it.
+    def say(self, message: str | bytes | Mapping[str, Any]) -> None:
+        """Send a message; a mapping goes as JSON. It does not wait for the peer to take it.
 
         Raises:
             SimulatorError: the connection does not stand.
         """
         if not self.connected or self._close_sent:
-            state = f"closed: {self.closed}" if self.closed else "not connected"
+            state = "not connected" if self.connected_at is None else "closing"
+            state = f"closed: {self.closed}" if self.closed else state
             raise SimulatorError(f"{self.name} cannot say anything: it is {state}")
+        if isinstance(message, bytes):
+            self.send(BINARY, message)
+            return
         text = message if isinstance(message, str) else json.dumps(message, separators=(",", ":"))
         self.send(TEXT, text.encode())
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Begin to close with a close frame. `wait_closed` sees the server's answer to it."""
+        """Begin to close with a close frame. `wait_closed` sees the server's answer to it.
+
+        Raises:
+            OptionError: no close frame can hold this code or reason.
+        """
+        if (why := close_travels(code, reason)) is not None:
+            raise OptionError(why)
         if self.connected:
             self.send(CLOSE, close_payload(code, reason))
 
@@ -375,10 +378,11 @@ class Actor:
         if self.gate is not None:
             self.gate.close()
 
-    def lost(self) -> None:
-        """Note that the socket is gone."""
+    def lost(self, error: Exception | None = None) -> None:
+        """Note that the socket is gone, by an error that is no system's if it is given."""
         if self.connected_at is not None:
-            self.end(*(self._told or (ABNORMAL, "")))
+            why = f"broken off by {error!r} in this client" if error is not None else ""
+            self.end(*(self._told or (ABNORMAL, why)))
 
     def free(self) -> None:
         """Free the socket in any case."""

@@ -175,7 +175,7 @@ class Gate(asyncio.BufferedProtocol):
 
     Args:
         take: called after each read; it finds the bytes in `reader`.
-        lost: called once, when the socket is gone.
+        lost: called once, when the socket is gone, with the error if `take` raised one.
         exact: it reads nothing behind the head of the HTTP answer until that is taken.
 
     Attributes:
@@ -185,7 +185,11 @@ class Gate(asyncio.BufferedProtocol):
     """
 
     def __init__(
-        self, take: Callable[[], None], lost: Callable[[], None], *, exact: bool = False
+        self,
+        take: Callable[[], None],
+        lost: Callable[[Exception | None], None],
+        *,
+        exact: bool = False,
     ) -> None:
         self.reader = FrameReader()
         self.gone = asyncio.Event()
@@ -226,7 +230,8 @@ class Gate(asyncio.BufferedProtocol):
         self._shut = True
         self._end_pause()
         self.gone.set()
-        self._lost()
+        # An error that is no system's is one of who takes the messages.
+        self._lost(None if isinstance(exc, OSError) else exc)
 
     def _take_last_words(self) -> None:
         """Read what came before a write failed, which may be a close frame that says why.

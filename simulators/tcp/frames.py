@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from simulators.errors import SimulatorError
+from simulators.wire import close_travels
 
 __all__ = [
     "BINARY",
@@ -51,9 +52,6 @@ _PROTOCOL_ERROR: Final = 1002
 _NO_CODE: Final = 1005
 _INVALID_TEXT: Final = 1007
 _TOO_BIG: Final = 1009
-_MAX_LIBRARY_CODE: Final = 1014
-_FORBIDDEN_CODES: Final = frozenset({1004, 1005, 1006})
-_APPLICATION_CODES: Final = range(3000, 5000)
 
 
 class FrameError(SimulatorError):
@@ -119,9 +117,8 @@ def parse_close(payload: bytes) -> tuple[int, str]:
     if len(payload) == 1:
         raise FrameError("close frame with a payload of 1 byte; it takes 0, or at least 2")
     code = int.from_bytes(payload[:2], "big")
-    library = 1000 <= code <= _MAX_LIBRARY_CODE and code not in _FORBIDDEN_CODES  # noqa: PLR2004 - RFC 6455, 7.4
-    if not library and code not in _APPLICATION_CODES:
-        raise FrameError(f"close frame with code {code}, which may not travel on the wire")
+    if (why := close_travels(code)) is not None:
+        raise FrameError(why)
     try:
         return code, payload[2:].decode()
     except UnicodeDecodeError:

@@ -519,5 +519,5 @@ async def test_blocking_moves_the_clock_and_runs_nothing() -> None:
     assert isinstance(loop, SimLoop)
     loop.block(3)
     assert loop.time() == 3.0
-    with pytest.raises(OptionError, match="seconds must be a finite number from 0, not -1"):
+    with pytest.raises(OptionError, match="takes a finite number of seconds from 0, not -1"):
         loop.block(-1)
