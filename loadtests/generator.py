@@ -85,6 +85,23 @@ class Crew:
         """Whether there is more than one process."""
         return bool(self.workers or self.guests)
 
+    def crowding(self, *, servers: int, cores: int | None) -> str:
+        """Say that the workers here take one another's cores; empty when there are enough.
+
+        Args:
+            servers: how many tested servers run on this machine as well.
+            cores: those that there are; None where the system does not tell.
+        """
+        if cores is None or not self.workers or self.workers + servers <= cores:
+            return ""
+        busy = f"{self.workers} workers" if self.workers > 1 else "1 worker"
+        busy += " and the server" if servers else ""
+        there = f"{cores} cores" if cores > 1 else "1 core"
+        return (
+            f"{busy} share {there}: they carry no more than fewer would, and what comes late may be"
+            " their own doing"
+        )
+
 
 def work_for(address: str) -> NoReturn:
     """Become a worker of the run that listens at an address.

@@ -132,6 +132,8 @@ def execute(
         if app is not None and scenario.server:
             names = ", ".join(scenario.server)
             course.note(f"{app} is served as it is: {names} of the scenario are not for it")
+        if crowded := course.crew.crowding(servers=int(server is not None), cores=_cores()):
+            course.note(crowded)
         try:
             done = course.follow(stack, publish=publish, command=command)
             on_record(done)
@@ -353,6 +355,13 @@ def _programme(scenario: Scenario) -> list[tuple[float, str]]:
         if cohort.count and cohort.leaves is not None:
             moments.setdefault((cohort.leaves, "leave"), []).append(who)
     return [(moment, f"{', '.join(who)} {what}") for (moment, what), who in sorted(moments.items())]
+
+
+def _cores() -> int | None:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def _environment() -> dict[str, Any]:

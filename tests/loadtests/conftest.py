@@ -107,7 +107,7 @@ class Bench:
         return client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bench() -> type[Bench]:
     """What tests of the engine need."""
     return Bench

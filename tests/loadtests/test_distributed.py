@@ -127,3 +127,28 @@ def test_a_failed_generator_is_never_a_pass(shared: tuple[Record, int]) -> None:
 def test_a_crew_that_cannot_be_is_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(LoadTestError, match=message):
         Crew(**options)  # type: ignore[arg-type]  # of several kinds
+
+
+def test_one_process_does_it_all_unless_more_are_asked_for() -> None:
+    assert not Crew().distributed
+    assert Crew(workers=1).distributed
+
+
+@pytest.mark.parametrize(
+    ("workers", "servers", "cores", "told"),
+    [
+        (2, 1, 2, "2 workers and the server share 2 cores"),
+        (3, 0, 2, "3 workers share 2 cores"),
+        (1, 1, 1, "1 worker and the server share 1 core:"),
+        (1, 1, 2, ""),
+        (2, 0, 2, ""),
+        (0, 1, 1, ""),
+        (8, 1, None, ""),
+    ],
+)
+def test_more_workers_than_free_cores_are_said_to_carry_no_more(
+    workers: int, servers: int, cores: int | None, told: str
+) -> None:
+    said = Crew(workers=workers).crowding(servers=servers, cores=cores)
+    assert said.startswith(told)
+    assert bool(said) == bool(told)

@@ -1,4 +1,5 @@
 import http
+import socket
 import sys
 import threading
 from typing import Any
@@ -90,6 +91,18 @@ def test_what_the_server_says_after_its_close_frame_is_counted(bench: Any, patie
         bench.connected(running)
         client = bench.when(running, lambda one: one.after_close > 1, patience)
     assert (client.closed_code, client.after_close, client.received) == (1013, 2, 1)
+
+
+def test_who_reads_badly_cannot_hide_behind_the_systems_own_buffer(bench: Any) -> None:
+    room: dict[str, int] = {}
+    with bench.server(bench.sending()) as url, bench.engine(url) as running:
+        for kind in ("viewer", "stalled", "slow", "half_open", "pulsing"):
+            sock = bench.connected(running, kind, turns=60.0).client.socket
+            room[kind] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    asked = running.plan.scenario.receive_buffer_bytes
+    # The kernel may double what it is asked for.
+    assert max(room["stalled"], room["slow"], room["half_open"]) <= 2 * asked
+    assert room["stalled"] < room["pulsing"] <= 16 * asked < room["viewer"]
 
 
 def test_members_say_what_the_plan_says(bench: Any, patience: float) -> None:
