@@ -9,7 +9,7 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from flock_ws import WebSocketManager
 from flock_ws.app import create_app
-from simulators.contract import AdapterError, Report, check_application, check_server
+from simulators.contract import AdapterError, Report, blackbox, check_application, check_server
 from simulators.contract.serving import ServerThread
 from simulators.errors import SimulatorError
 
@@ -113,9 +113,17 @@ def test_the_tutorials_chat_breaks_what_the_tutorial_breaks() -> None:
     assert len(verdicts(report, "fail")) == 2
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less for what will never happen."""
+    monkeypatch.setattr(blackbox, "_LIMIT", 0.3)
+    monkeypatch.setattr(blackbox, "_PROBE", 0.3)
+
+
 # A worker thread may want to report to the loop of the attempt in virtual time, which is over.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.sockets
+@pytest.mark.usefixtures("impatient")
 def test_what_needs_a_thread_is_shown_on_sockets_only() -> None:
     report = check_application(
         notifying, select=["delivery.reaches_everyone", "sockets.everyone_gets_everything"]
@@ -144,6 +152,7 @@ def silent() -> FastAPI:
 
 
 @pytest.mark.sockets
+@pytest.mark.usefixtures("impatient")
 def test_who_cannot_be_made_to_broadcast_is_asked_for_the_line_to_type() -> None:
     with pytest.raises(AdapterError) as refusal:
         check_application(silent)

@@ -17,6 +17,9 @@ from simulators.contract import (
     Report,
     Result,
     check_manager,
+    examination,
+    serving,
+    socket_bench,
     tcp_runner,
 )
 from simulators.errors import OptionError
@@ -80,6 +83,7 @@ def run(kind: type, check_id: str = "sockets.everyone_gets_everything") -> Resul
     return result
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_failure_comes_with_the_lanes_of_its_clients() -> None:
     result = run(Naive, "sockets.stalled_reader_is_out")
     assert (result.verdict, result.tier) == ("fail", "sockets")
@@ -89,6 +93,15 @@ def test_a_failure_comes_with_the_lanes_of_its_clients() -> None:
     assert lanes["healthy-1"].marks[0][1] == "joined"
     assert result.evidence.ticks
     assert all(0 <= tick <= result.evidence.ends_at for tick in result.evidence.ticks)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less for what will never happen."""
+    monkeypatch.setattr(socket_bench, "_GRACE", 0.4)
+    monkeypatch.setattr(socket_bench, "_PATIENCE", 1.0)
+    monkeypatch.setattr(serving, "_STOP", 0.2)
+    monkeypatch.setattr(examination, "_DETECTION", 0.3)
 
 
 class Starved(tcp_runner.Hunger):
@@ -106,6 +119,7 @@ def test_only_what_others_took_is_hunger() -> None:
     assert hunger.seconds == pytest.approx(0.2)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_fails_while_others_have_the_cores_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -125,6 +139,7 @@ def test_what_fails_while_others_have_the_cores_is_tried_again(
     assert run(SilentAtFirst).verdict == "pass"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_fails_again_while_others_have_the_cores_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -147,6 +162,7 @@ def test_who_ends_the_process_fails_and_the_process_goes_on() -> None:
     assert "SystemExit(no broadcast today), which would end the server" in result.message
 
 
+@pytest.mark.usefixtures("impatient")
 def test_who_blocks_the_loop_fails_and_is_stopped() -> None:
     class Blocks(Naive):
         async def broadcast(self, message: str) -> None:  # noqa: ARG002  # the manager's
@@ -160,6 +176,7 @@ def test_who_blocks_the_loop_fails_and_is_stopped() -> None:
     assert threading.active_count() <= before
 
 
+@pytest.mark.usefixtures("impatient")
 def test_who_hangs_in_a_join_fails() -> None:
     class Hangs(Naive):
         async def add_client(self, websocket: Any) -> None:  # noqa: ARG002  # the manager's
