@@ -11,6 +11,10 @@ from loadtests.record import ClientRecord
 
 __all__ = ["evicted", "eviction_delay", "too_short", "zombies"]
 
+_LAST = 1.0
+_FEW_TASKS = 3
+"""Fewer may be anybody's."""
+
 _LAGGING = frozenset({"send_timeout", "lag_bytes", "lag_messages", "no_ack"})
 _TURNED = {
     "slow": "turned slow",
@@ -204,7 +208,7 @@ def _not_by_manager(case: Case, cohort: Cohort, names: list[str]) -> str:
 def zombies(case: Case) -> Answer:
     """Is what belonged to evicted clients gone?"""
     limits, server = case.scenario.limits, case.record.server
-    question = "Are the connections of evicted clients gone?"
+    question = "Are the connections and tasks of evicted clients gone?"
     expected = f"all, within {seconds(limits.gone_within)} of the eviction"
     if not server.offers_connections or not server.samples:
         return Answer(
@@ -234,6 +238,8 @@ def zombies(case: Case) -> Answer:
             left.append(client.name)
     seen = f"{len(gone)} gone" + (f" within {span(gone)}" if gone else "")
     seen += f"; {last.connections} connections left, {_standing(case)} healthy clients"
+    more, tasks = _tasks_left(case)
+    seen += f", {tasks} tasks" if tasks is not None else ""
     reason, verdict = "", Verdict.PASS
     if left:
         verdict = Verdict.FAIL
@@ -245,6 +251,12 @@ def zombies(case: Case) -> Answer:
     elif young:
         verdict = Verdict.INCONCLUSIVE
         reason = f"{young} clients were evicted too close to the end to see their connection go"
+    elif more >= max(_FEW_TASKS, len(gone) / 2):
+        verdict = Verdict.FAIL
+        reason = (
+            f"{more} of the server's tasks were left over at the end,"
+            f" of {len(gone)} evicted clients whose connections are gone"
+        )
     return Answer(
         key="zombies",
         question=question,
@@ -253,6 +265,33 @@ def zombies(case: Case) -> Answer:
         verdict=verdict,
         reason=reason,
     )
+
+
+def _tasks_left(case: Case) -> tuple[int, int | None]:
+    """Return how many tasks the server had too many at the end, and how many it had.
+
+    What it has by itself and for each connection is learned from the time before anybody came to
+    misbehave. Of a server that others use too nothing is known: then both stay 0 and None.
+    """
+    server = case.record.server
+    told = [
+        (one.at, one.connections, one.tasks)
+        for one in server.samples
+        if one.connections is not None and one.tasks is not None
+    ]
+    before = sorted((count, tasks) for at, count, tasks in told if at < case.record.faults_at)
+    if not server.started_here or not before or before[0][0] == before[-1][0]:
+        return 0, None
+    (few, idle), (many, busy) = before[0], before[-1]
+    each = (busy - idle) / (many - few)
+    # Of the last second the quietest moment: tasks of a request come and go.
+    late = [
+        (tasks - idle - each * (count - few), tasks)
+        for at, count, tasks in told
+        if at > told[-1][0] - _LAST
+    ]
+    more, tasks = min(late)
+    return max(0, round(more)), tasks
 
 
 def _standing(case: Case) -> int:

@@ -13,6 +13,10 @@ const drawCharts = (() => {
     "share": (value) => `${rounded(value * 100, 3)} %`,
   };
 
+  // Half a client has no place on an axis: its label would be that of another.
+  const whole = [...Array(10).keys()].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+  const steps = (unit) => unit === "count" || unit === "per second" ? { incrs: whole } : {};
+
   const placed = (plot, time) => {
     const { left, width } = plot.bbox;
     return Math.min(Math.max(plot.valToPos(time, "x", true), left), left + width);
@@ -89,7 +93,7 @@ const drawCharts = (() => {
       },
       axes: [
         { ...axis, values: (_, times) => times.map((time) => `${rounded(time, 6)} s`) },
-        { ...axis, size: 68, values: (_, values) => values.map((value) => value == null ? "" : say(value)) },
+        { ...axis, ...(chart.logarithmic ? {} : steps(chart.unit)), size: 68, values: (_, values) => values.map((value) => value == null ? "" : say(value)) },
       ],
       series: [
         { label: "at", value: (_, time) => time == null ? "–" : `${rounded(time, 6)} s` },

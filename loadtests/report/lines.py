@@ -12,6 +12,8 @@ __all__ = ["drawn"]
 _HEIGHT, _TOP = 190, 6
 _LEAST = 1e-4  # seconds: less than this is the clock's grain
 _GRID = 4
+_GRAINS = {"count": 1.0, "per second": 1.0, "bytes": 100.0, "share": 0.01, "seconds": 1e-6}
+"""What a label can tell apart: a finer grid would repeat it."""
 
 
 def drawn(chart: Chart, *, span: tuple[float, float]) -> str:
@@ -82,7 +84,7 @@ def _range(chart: Chart) -> tuple[float, float]:
         levels = [_level(chart, value) for value in values]
         low, high = math.floor(min(levels)), math.ceil(max(levels))
         return low, max(high, low + 1)
-    return 0.0, max(values) * 1.08 or 1.0
+    return 0.0, max(max(values) * 1.08, _GRAINS[chart.unit])
 
 
 def _ticks(chart: Chart, low: float, high: float) -> list[float]:
@@ -90,4 +92,5 @@ def _ticks(chart: Chart, low: float, high: float) -> list[float]:
         return [10.0**power for power in range(round(low), round(high) + 1)]
     power = 10.0 ** math.floor(math.log10(high / _GRID))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * _GRID >= high * 0.8)
+    step = max(step, _GRAINS[chart.unit])
     return [step * at for at in range(1, int(high / step) + 1)]

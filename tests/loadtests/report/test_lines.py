@@ -1,4 +1,7 @@
 import re
+from typing import get_args
+
+import pytest
 
 from loadtests.report.lines import drawn
 from loadtests.report.series import Chart, Line, Unit
@@ -44,3 +47,12 @@ def test_decades_are_equally_far_apart_where_it_is_logarithmic() -> None:
 
 def test_a_line_of_zeros_can_be_drawn() -> None:
     assert path(drawn(chart(0, 0), span=(0.0, 1.0)))
+
+
+@pytest.mark.parametrize("unit", get_args(Unit))
+@pytest.mark.parametrize("highest", [0.0, 1e-7, 0.004, 0.3, 1.0, 2.0, 3.0, 7.0, 60.0, 1_234.0])
+def test_no_two_lines_of_the_grid_have_the_same_label(unit: Unit, highest: float) -> None:
+    text = drawn(chart(0.0, highest, unit=unit), span=(0.0, 1.0))
+    labels = re.findall(r'x="100%" dx="-2"[^>]*>([^<]+)</text>', text)
+    assert labels
+    assert len(labels) == len(set(labels)), labels
