@@ -6,7 +6,9 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -14,8 +16,9 @@ import pytest
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from flock_ws import WebSocketManager
+from loadtests.catalogue import BUILT_IN, built_in
 from simulators import DeadClient, HealthyClient, SlowClient, StalledClient, sim_test, simulate
-from simulators.contract import CHECKS
+from simulators.contract import CHECKS, Config, check_one
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _PAGES = {
@@ -26,6 +29,7 @@ _PAGES = {
 # How many blocks of Python each page has, all of which some test runs.
 _RUN = {
     "tutorial.md": 6,  # test_tutorial.py
+    "howto/check.md": 1,  # here
     "howto/index.md": 1,  # test_howto.py, these five
     "howto/burst.md": 1,
     "howto/dead-peer.md": 1,
@@ -92,6 +96,11 @@ def test_every_check_that_a_page_names_exists() -> None:
     assert named - set(CHECKS) == set()
 
 
+def test_the_page_on_load_tests_lists_the_scenarios_as_the_command_does() -> None:
+    rows = re.findall(r"(?m)^\| `([a-z]+)` \| (.*) \|$", _PAGES["howto/load.md"])
+    assert rows == [(name, built_in(name).proves) for name in BUILT_IN]
+
+
 def test_the_test_with_a_mock_passes_with_the_tutorials_faulty_manager() -> None:
     tutorial: dict[str, Any] = {"__name__": "chat"}
     exec(blocks("tutorial.md")[0], tutorial)  # noqa: S102 - our own text
@@ -104,6 +113,25 @@ def test_the_day_in_virtual_time_passes() -> None:
 
 def test_the_instruments_of_an_application_are_made() -> None:
     assert type(run("metrics.md")["app"].state.readings).__name__ == "Readings"
+
+
+def test_what_the_page_on_checking_writes_down_is_understood(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (table,) = re.findall(r"```toml\n(.*?)```", _PAGES["howto/check.md"], flags=re.DOTALL)
+    config = Config.from_dict(tomllib.loads(table))
+    yours = ModuleType("yourapp.ws")
+    yours.ConnectionManager = WebSocketManager  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "yourapp", ModuleType("yourapp"))
+    monkeypatch.setitem(sys.modules, "yourapp.ws", yours)
+    tests = run("howto/check.md")["TestConnectionManager"]
+    (expected,) = config.expect
+    assert tests.expected_failures == config.expect
+    assert config.profile.send_timeout == tests.profile.send_timeout
+    result = check_one(
+        expected, tests.factory, profile=tests.profile, expected_failures=tests.expected_failures
+    )
+    assert result.stale, "the reference closes with 1013, and no failure may be expected of it"
 
 
 def test_the_import_that_replaces_the_original_gives_the_manager() -> None:
