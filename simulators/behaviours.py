@@ -79,6 +79,15 @@ class Behaviour:
         fault = Reset(after_messages=after_messages, after_seconds=after_seconds)
         return cls(name="dead", faults=(fault,))
 
+    @classmethod
+    def of(cls, *faults: Fault) -> Self:
+        """These faults, under the name of the first; healthy without any.
+
+        Raises:
+            BehaviourError: one client cannot have them together.
+        """
+        return cls(name=faults[0].kind, faults=faults) if faults else cls()
+
     def fault(self, kind: type[_F]) -> _F | None:
         """Return the fault of this kind, or None."""
         return next((fault for fault in self.faults if isinstance(fault, kind)), None)
@@ -132,8 +141,8 @@ def require(behaviour: Behaviour, *, wire: Literal["in process", "tcp", "load te
     """
     if not isinstance(behaviour, Behaviour):
         raise BehaviourError(
-            "a behaviour is expected, such as Behaviour.slow() or "
-            f"Behaviour(name='x', faults=(SlowReader(…),)), not {behaviour!r}"
+            "a behaviour is expected, such as Behaviour.slow() or Behaviour.of(SlowReader(…)), "
+            f"not {behaviour!r}"
         )
     for fault in behaviour.faults:
         reason = fault.wires[wire]

@@ -158,7 +158,7 @@ class Hardship:
         """
         draw = Random(f"{seed}/hardship")
         faults = [make(draw) for make in draw.sample(_CLIENT_FAULTS, draw.randrange(1, 9))]
-        kinds = {fault.kind: Behaviour(name=fault.kind, faults=(fault,)) for fault in faults}
+        kinds = {fault.kind: Behaviour.of(fault) for fault in faults}
         population = draw.sample(_POPULATION_FAULTS, draw.randrange(4))
         mean = draw.choice([0.02, 0.1])
         return cls(

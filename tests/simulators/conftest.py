@@ -4,13 +4,16 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import importlib.util
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Run = Callable[[Coroutine[Any, Any, None]], None]
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -21,6 +24,18 @@ async def until(condition: Callable[[], Any], limit: float) -> None:
             await asyncio.sleep(0.001)
 
 
+def upgraded(request: bytes, *more: bytes) -> bytes:
+    """Return the answer that accepts an upgrade, with these lines besides."""
+    key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+    digest = hashlib.sha1(key + GUID, usedforsecurity=False).digest()
+    lines = [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade",
+        b"Sec-WebSocket-Accept: " + base64.b64encode(digest),
+        *more,
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
 class Peer:
     """A server of bytes for one client: what came from it, frame by frame, and how it ended."""
 
@@ -29,7 +44,7 @@ class Peer:
         self.request = b""
         self.end: str | None = None
         self.writer: asyncio.StreamWriter | None = None
-        self._extensions = extensions
+        self._more = [b"Sec-WebSocket-Extensions: " + extensions.encode()] if extensions else []
         self._rest = b""
         self._close_sent = False
 
@@ -53,15 +68,7 @@ class Peer:
         self.writer = writer
         try:
             self.request = await reader.readuntil(b"\r\n\r\n")
-            key = self.request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
-            digest = hashlib.sha1(key + GUID, usedforsecurity=False).digest()
-            lines = [
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade",
-                b"Sec-WebSocket-Accept: " + base64.b64encode(digest),
-            ]
-            if self._extensions:
-                lines.append(b"Sec-WebSocket-Extensions: " + self._extensions.encode())
-            writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
+            writer.write(upgraded(self.request, *self._more))
             while data := await reader.read(65536):
                 self._rest += data
                 self._cut()
@@ -109,6 +116,36 @@ class Served:
     def blocked(self) -> bool:
         """Whether a send waits for a client."""
         return any(not connection.writable.is_set() for connection in self.connections)
+
+
+@pytest.fixture
+def attempt() -> Callable[..., Coroutine[Any, Any, str]]:
+    """Give a function that sends with the original manager's deadline, and says how it went."""
+    from starlette.websockets import WebSocketDisconnect  # noqa: PLC0415 - few need it
+
+    async def attempt(websocket: Any, text: str = "x") -> str:
+        try:
+            async with asyncio.timeout(0.5):
+                await websocket.send_text(text)
+        except TimeoutError:
+            return "timeout"
+        except WebSocketDisconnect as gone:
+            return f"disconnect {gone.code}"
+        return "sent"
+
+    return attempt
+
+
+@pytest.fixture
+def disconnect_of() -> Callable[[Any], Awaitable[tuple[int, float]]]:
+    """Give a function that receives until the end, and returns its code and time."""
+
+    async def disconnect_of(websocket: Any) -> tuple[int, float]:
+        while (message := await websocket.receive())["type"] != "websocket.disconnect":
+            pass
+        return message["code"], asyncio.get_running_loop().time()
+
+    return disconnect_of
 
 
 @pytest.fixture
@@ -181,3 +218,92 @@ def serve() -> Callable[..., AbstractAsyncContextManager[Any]]:
 def wait(patience: float) -> Callable[[Callable[[], Any]], Any]:
     """Give a function that waits for a condition, for as long as a test may."""
     return lambda condition: until(condition, patience)
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(
+    request: pytest.FixtureRequest, patience: float
+) -> Callable[[Coroutine[Any, Any, None]], None]:
+    """Give a function that runs a coroutine to its end on each kind of loop, with a limit."""
+    factory = None
+    if request.param == "uvloop":
+        if importlib.util.find_spec("uvloop") is None:
+            pytest.skip("uvloop is not installed")
+        import uvloop  # noqa: PLC0415 - it may be missing
+
+        factory = uvloop.new_event_loop
+
+    def run(main: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(asyncio.wait_for(main, 2 * patience))
+
+    return run
+
+
+@pytest.fixture
+def upgrading() -> Callable[[bytes], bytes]:
+    """Give a function that makes the answer to a request for an upgrade."""
+    return upgraded
+
+
+@pytest.fixture
+def server() -> Callable[..., AbstractAsyncContextManager[str]]:
+    """Give a function that serves with the websockets library and gives the URL.
+
+    Without a handler it sends back what it gets.
+    """
+    from websockets.asyncio.server import ServerConnection, serve  # noqa: PLC0415 - few need it
+    from websockets.exceptions import ConnectionClosed  # noqa: PLC0415 - the same
+
+    async def echo(connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            async for message in connection:
+                await connection.send(message)
+
+    @contextlib.asynccontextmanager
+    async def make(
+        handler: Callable[[ServerConnection], Awaitable[None]] = echo, **options: Any
+    ) -> AsyncIterator[str]:
+        async with serve(handler, "127.0.0.1", 0, compression=None, **options) as running:
+            yield f"ws://127.0.0.1:{next(iter(running.sockets)).getsockname()[1]}"
+
+    return make
+
+
+@pytest.fixture
+def raw_server() -> Callable[..., AbstractAsyncContextManager[str]]:
+    """Give a function that serves bytes by a script, through small kernel buffers, and the URL.
+
+    The script begins when the upgrade is done, or before it with ``upgrades=False``.
+    """
+
+    @contextlib.asynccontextmanager
+    async def make(script: Script, *, upgrades: bool = True) -> AsyncIterator[str]:
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.add(task)
+            try:
+                if upgrades:
+                    writer.write(upgraded(await reader.readuntil(b"\r\n\r\n")))
+                await script(reader, writer)
+                writer.close()
+                await writer.wait_closed()
+            except (ConnectionError, RuntimeError, asyncio.CancelledError):
+                # uvloop raises a RuntimeError for a write to a transport that a reset has closed.
+                writer.transport.abort()
+
+        running = await asyncio.start_server(serve_one, sock=listening)
+        try:
+            yield f"ws://127.0.0.1:{listening.getsockname()[1]}/"
+        finally:
+            running.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks)
+
+    return make

@@ -75,9 +75,14 @@ async def test_paced_items_come_at_their_times_and_late_ones_at_once() -> None:
         lambda: poisson(rate=0),
         lambda: bursts(rate=float("nan"), size=2),
         lambda: bursts(rate=1, size=0),
-        lambda: next(ramp(start=-1, end=1, duration=1)),
-        lambda: next(ramp(start=1, end=1, duration=0)),
-        lambda: next(replay((), speed=0)),
+        lambda: steady(rate="1"),  # type: ignore[arg-type]  # the point of the test
+        lambda: bursts(rate=1, size=2.5),  # type: ignore[arg-type]  # the same
+        lambda: ramp(start=-1, end=1, duration=1),
+        lambda: ramp(start=1, end=1, duration=0),
+        lambda: replay((), speed=0),
+        lambda: with_payloads((), size_bytes=-1),
+        lambda: numbered_events(size_bytes="300"),  # type: ignore[arg-type]  # the same
+        lambda: numbered_events(start=-1),
     ],
 )
 def test_a_number_that_cannot_be_is_refused(make: Any) -> None:

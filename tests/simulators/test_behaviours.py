@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -224,3 +224,17 @@ def test_a_fault_without_a_limit_or_with_one_of_zero_happens_at_once(
 )
 def test_a_behaviour_describes_itself_in_one_line(behaviour: Behaviour, text: str) -> None:
     assert behaviour.describe() == text
+
+
+def test_a_behaviour_of_faults_has_the_name_of_the_first() -> None:
+    slow, silent = SlowReader(bytes_per_second=1), NeverPongs()
+    assert Behaviour.of(slow, silent) == Behaviour(name="slow_reader", faults=(slow, silent))
+    assert Behaviour.of() == Behaviour.healthy()
+
+
+@pytest.mark.parametrize(
+    "faults", [[SlowReader(bytes_per_second=1)], SlowReader(bytes_per_second=1)]
+)
+def test_faults_that_are_no_tuple_are_refused(faults: Any) -> None:
+    with pytest.raises(BehaviourError, match=r"must be a tuple, as \(SlowReader"):
+        Behaviour(name="x", faults=faults)

@@ -21,7 +21,7 @@ from simulators.runs import sim_test
 
 
 def fake(*faults: Fault) -> FakeClient:
-    return FakeClient(Behaviour(name="odd", faults=faults))
+    return FakeClient(Behaviour.of(*faults))
 
 
 def now() -> float:

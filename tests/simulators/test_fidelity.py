@@ -281,6 +281,28 @@ def test_the_application_sees_the_same_on_the_model_as_on_uvicorn(
     assert on_model(script, ws, faults) == real
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(999, ""), (1005, ""), (1011, "x" * 124)],
+    ids=["unknown", "no code", "long"],
+)
+def test_a_close_that_no_frame_can_hold_closes_nothing_as_on_uvicorn(
+    code: int, reason: str, patience: float
+) -> None:
+    async def close(stage: Stage) -> list[Any]:
+        ends = [await stage.end(stage.websocket.close(code, reason)) for _ in range(2)]
+        # What stands for the error of a library that need not be there.
+        return [
+            *(end.replace("ProtocolError", "CloseRefused") for end in ends),
+            stage.peer.connected,
+        ]
+
+    real = asyncio.run(on_uvicorn(close, "websockets-sansio", (), patience))
+    assert on_model(close, "websockets-sansio", ()) == real
+    assert real[0] == "CloseRefused"
+    assert real[-1]
+
+
 async def passed_before_the_first_wait(stage: Stage) -> int:
     passed, waiting = await stage.fill()
     await stage.cancel(waiting)

@@ -1,15 +1,20 @@
 """Fake clients that tests wait for, and that managers use wrongly: what they say then."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from simulators.behaviours import Behaviour
 from simulators.clients import FakeClient
-from simulators.errors import NotSeen
+from simulators.errors import CloseRefused, NotSeen, OptionError
+from simulators.faults import SlowReader
 from simulators.runs import sim_test
 from simulators.wire import Wire
+
+Attempt = Callable[..., Coroutine[Any, Any, str]]
 
 PURE = Wire.uvicorn()
 STALLED = Behaviour.stalled()
@@ -17,15 +22,6 @@ STALLED = Behaviour.stalled()
 
 def _time() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _times_out(client: FakeClient, text: str = "x") -> bool:
-    try:
-        async with asyncio.timeout(0.5):
-            await client.send_text(text)
-    except TimeoutError:
-        return True
-    return False
 
 
 # Waiting
@@ -117,9 +113,11 @@ async def test_a_send_after_a_failed_one_is_recorded() -> None:
 
 
 @sim_test
-async def test_a_send_after_a_cancelled_one_is_recorded_but_a_close_is_not() -> None:
+async def test_a_send_after_a_cancelled_one_is_recorded_but_a_close_is_not(
+    attempt: Attempt,
+) -> None:
     client = FakeClient(STALLED)
-    assert await _times_out(client)
+    assert await attempt(client) == "timeout"
     assert client.misuses == []
     client.resume()
     await client.send_text("y")
@@ -136,3 +134,53 @@ async def test_misuses_are_bounded() -> None:
         with pytest.raises(RuntimeError):
             await client.send_text("x")
     assert len(client.misuses) == 100
+
+
+# What cannot be
+
+
+@pytest.mark.parametrize("behaviour", ["slow", SlowReader(bytes_per_second=1), Behaviour.slow])
+def test_what_is_no_behaviour_is_refused_with_what_one_looks_like(behaviour: Any) -> None:
+    with pytest.raises(
+        OptionError, match=r"such as Behaviour\.slow\(\) or Behaviour\.of\(SlowReader"
+    ):
+        FakeClient(behaviour)
+
+
+@pytest.mark.parametrize("wire", ["uvicorn", Wire.uvicorn])
+def test_what_is_no_wire_is_refused_with_what_one_looks_like(wire: Any) -> None:
+    with pytest.raises(OptionError, match=r"such as Wire\.uvicorn\(\)"):
+        FakeClient(Behaviour.slow(), wire=wire)
+
+
+@sim_test
+async def test_waiting_for_a_message_in_place_of_a_number_is_refused() -> None:
+    with pytest.raises(OptionError, match="a number of messages, not 'hello'"):
+        await FakeClient().wait_received("hello")  # type: ignore[arg-type]  # the point of the test
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1006, ""), (99_999, ""), (1000, "x" * 124)])
+def test_a_client_cannot_leave_with_what_no_close_frame_can_hold(code: int, reason: str) -> None:
+    client = FakeClient()
+    with pytest.raises(OptionError, match="close"):
+        client.leave(code, reason)
+    assert client.connected
+
+
+@sim_test
+async def test_a_close_that_no_frame_can_hold_raises_and_was_none() -> None:
+    client = FakeClient()
+    with pytest.raises(
+        CloseRefused, match=r"healthy-1.* was not closed: a close reason of 200 bytes"
+    ):
+        await client.close(1011, "x" * 200)
+    assert client.connected
+    assert client.close_called is None
+
+
+@sim_test
+async def test_before_it_is_accepted_a_close_is_a_403_whatever_its_reason() -> None:
+    client = FakeClient(accepted=False)
+    await client.close(1008, "x" * 200)
+    assert client.closed is not None
+    assert client.closed.code == 1006

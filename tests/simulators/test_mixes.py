@@ -49,7 +49,9 @@ def test_a_part_may_be_a_behaviour_or_the_kind_of_a_fault() -> None:
         ({"slow": 1.5}, 10, "fraction from 0.0 to 1.0"),
         ({"slow": -1}, 10, "fraction from 0.0"),
         ({"slow": float("nan")}, 10, "fraction from 0.0"),
-        ({"sleepy": 1}, None, "unknown kind of fault 'sleepy'"),
+        ({"sleepy": 1}, None, "'sleepy' is none of healthy, slow, stalled, dead"),
+        ({"slow_reader": 1}, None, "bytes_per_second is missing.* a Behaviour may be the key"),
+        (["slow"], None, "a mapping is expected"),
     ],
 )
 def test_a_mix_that_means_nothing_is_refused(parts: Parts, count: int | None, message: str) -> None:

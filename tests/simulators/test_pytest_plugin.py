@@ -162,6 +162,50 @@ def test_a_marker_with_an_unknown_option_is_refused_with_those_it_takes(run: Run
     assert result.ret != 0
 
 
+def test_a_seed_that_is_no_number_is_refused(run: Run) -> None:
+    result = run("@pytest.mark.flock(seed='x')\nasync def test_typo(): pass\n")
+    result.stdout.fnmatch_lines(["*the marker's seed must be a whole number, not 'x'*"])
+    assert result.ret != 0
+
+
+def test_the_clock_of_another_loop_is_refused(run: Run) -> None:
+    source = """
+    from simulators import sim_test
+
+    @sim_test
+    async def test_one(flock_clock):
+        pass
+
+    @pytest.mark.asyncio
+    async def test_other(flock_clock):
+        pass
+    """
+    result = run(_dedent(source), *_COMPANY["asyncio-strict"])
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["flock_clock is not the loop of this test*@pytest.mark.flock*"])
+
+
+def test_a_failure_by_a_fixture_of_another_loop_names_the_fixture(run: Run) -> None:
+    source = """
+    import pytest_asyncio
+
+    @pytest_asyncio.fixture
+    async def server():
+        task = asyncio.create_task(asyncio.sleep(10))
+        yield task
+        task.cancel()
+
+    @pytest.mark.flock
+    async def test_mixed(server):
+        await server
+    """
+    result = run(_dedent(source), *_COMPANY["asyncio-strict"])
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["another plugin ran server on a loop of its own: make it a plain*"]
+    )
+
+
 # Synchronous tests and fixtures
 
 

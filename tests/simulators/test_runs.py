@@ -1,6 +1,7 @@
 """The ways into virtual time, in every company of plugins."""
 
 import asyncio
+import inspect
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from simulators.clock import SimLoop
-from simulators.errors import SimulatorError
+from simulators.errors import OptionError, SimulatorError
 from simulators.runs import sim_runner, sim_test, simulate
 
 
@@ -92,6 +93,32 @@ def test_simulate_inside_a_running_loop_says_so() -> None:
             simulate(lambda: asyncio.sleep(0))
 
     asyncio.run(main())
+
+
+def test_the_coroutine_in_place_of_its_function_is_refused_and_closed() -> None:
+    async def main() -> None:
+        await asyncio.sleep(0)
+
+    coroutine = main()
+    with pytest.raises(OptionError, match=r"simulate\(\) calls main itself"):
+        simulate(coroutine)  # type: ignore[arg-type]  # the point of the test
+    assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+
+
+def test_what_cannot_be_called_is_refused() -> None:
+    with pytest.raises(OptionError, match="takes an async function, not 3"):
+        simulate(3)  # type: ignore[arg-type]  # the point of the test
+    with pytest.raises(OptionError, match=r"options by name, as @sim_test\(seed=7\), not 7"):
+        sim_test(7)  # type: ignore[call-overload]  # the point of the test
+
+
+def test_a_test_that_is_not_asynchronous_is_told_so_by_name() -> None:
+    @sim_test  # type: ignore[arg-type]  # the point of the test
+    def test_plain() -> None:
+        pass
+
+    with pytest.raises(OptionError, match=r"test_plain must be an async function .* returned None"):
+        test_plain()
 
 
 def test_sim_runner_keeps_one_clock_over_several_runs() -> None:

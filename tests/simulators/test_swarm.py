@@ -157,6 +157,16 @@ def test_a_manager_without_known_methods_is_refused_by_name() -> None:
         Swarm(join=print)
 
 
+def test_a_class_in_place_of_a_manager_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"not its class: manager=Tutorial\(\)"):
+        Swarm(manager=Tutorial)
+
+
+def test_words_in_place_of_behaviours_are_refused() -> None:
+    with pytest.raises(OptionError, match="a behaviour is expected"):
+        Swarm(["healthy"])  # type: ignore[list-item]  # the point of the test
+
+
 @sim_test
 async def test_a_swarm_without_a_manager_cannot_join() -> None:
     with pytest.raises(OptionError, match="has no manager"):

@@ -1,6 +1,7 @@
 """The faults of the path between a server and a client, in virtual time."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -29,22 +30,17 @@ from simulators.runs import sim_test
 from simulators.uplink import wire_with
 from simulators.wire import Wire
 
+End = Callable[[FakeClient], Awaitable[tuple[int, float]]]
+
 PURE = Wire.uvicorn()
 
 
 def fake(*faults: Fault, wire: Wire = PURE) -> FakeClient:
-    return FakeClient(Behaviour(name="far", faults=faults), wire=wire)
+    return FakeClient(Behaviour.of(*faults), wire=wire)
 
 
 def now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def disconnect_of(client: FakeClient) -> tuple[int, float]:
-    while True:
-        message = await client.receive()
-        if message["type"] == "websocket.disconnect":
-            return message["code"], now()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +86,7 @@ async def test_bandwidth_to_the_client_fills_the_servers_buffer() -> None:
 async def test_bandwidth_to_the_server_makes_what_the_client_says_late() -> None:
     client = fake(Bandwidth(bytes_per_second=100, direction="to_server"))
     client.say("x" * 200)
-    client.say("y" * 200)
+    client.say("é" * 100)  # as many bytes
     await client.receive_text()
     assert now() == 2.0
     await client.receive_text()
@@ -121,7 +117,9 @@ async def test_a_slicer_without_pauses_is_not_seen() -> None:
 
 
 @sim_test
-async def test_a_limit_of_data_closes_the_connection_before_the_message_beyond_it() -> None:
+async def test_a_limit_of_data_closes_the_connection_before_the_message_beyond_it(
+    disconnect_of: End,
+) -> None:
     client = fake(LimitData(limit_bytes=250))
     for _ in range(3):
         await client.send_text("x" * 98)
@@ -136,7 +134,9 @@ async def test_a_limit_of_no_data_ends_the_connection_at_once() -> None:
 
 
 @sim_test
-async def test_a_timeout_swallows_everything_and_then_ends_the_connection() -> None:
+async def test_a_timeout_swallows_everything_and_then_ends_the_connection(
+    disconnect_of: End,
+) -> None:
     client = fake(Timeout(after_seconds=1, seconds=5))
     await client.send_text("before")
     await asyncio.sleep(2)
@@ -159,14 +159,14 @@ async def test_a_timeout_without_an_end_has_none() -> None:
 
 
 @sim_test
-async def test_a_path_that_resets_ends_both_sides() -> None:
+async def test_a_path_that_resets_ends_both_sides(disconnect_of: End) -> None:
     client = fake(ResetPeer(seconds=3))
     assert await disconnect_of(client) == (1005, 3.0)
     assert client.closed == Closed(1006, "", 3.0)
 
 
 @sim_test
-async def test_a_slow_close_is_noticed_late_by_the_server() -> None:
+async def test_a_slow_close_is_noticed_late_by_the_server(disconnect_of: End) -> None:
     client = fake(SlowClose(seconds=10))
     client.leave(1001)
     await client.send_text("into the buffer")
@@ -233,7 +233,7 @@ async def test_what_was_held_waits_for_a_client_that_stalls() -> None:
     ],
     ids=lambda fault: fault.kind,
 )
-def test_a_healed_path_carries_at_once(fault: Fault) -> None:
+def test_a_healed_path_carries_at_once(fault: Fault, disconnect_of: End) -> None:
     @sim_test
     async def main() -> None:
         client = fake(fault)

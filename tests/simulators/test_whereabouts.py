@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from simulators.named import StalledClient
 from simulators.runs import sim_test
 from simulators.whereabouts import waiting
 
@@ -24,6 +25,33 @@ async def test_a_task_waits_at_the_innermost_line_of_the_callers_own_code() -> N
     assert "sleep)" in found.where
     assert str(found).startswith("waiter waits at ")
     await task
+
+
+@sim_test
+async def test_a_task_that_waits_deep_in_a_fake_is_shown_at_the_line_that_sent() -> None:
+    stalled = StalledClient()
+
+    async def manager() -> None:
+        await stalled.send_text("x")
+
+    task = asyncio.create_task(manager())
+    await asyncio.sleep(0)
+    (found,) = waiting([task])
+    assert "test_whereabouts.py" in found.where
+    assert "manager" in found.where
+    assert found.where.endswith("in WebSocket.send_text)")
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@sim_test
+async def test_a_task_that_runs_libraries_only_is_shown_at_their_innermost_line() -> None:
+    task = asyncio.create_task(StalledClient().send_text("x"))
+    await asyncio.sleep(0)
+    (found,) = waiting([task])
+    assert "in Signal.wait" in found.where
+    task.cancel()
+    await asyncio.wait([task])
 
 
 @sim_test

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from simulators.errors import OptionError
-from simulators.wire import Wire, frame_bytes
+from simulators.wire import Wire, close_travels, frame_bytes
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,19 @@ def test_a_wire_describes_itself_in_one_line() -> None:
 )
 def test_frames_have_the_headers_of_rfc_6455(payload: int, frame: int) -> None:
     assert frame_bytes(payload) == frame
+
+
+@pytest.mark.parametrize("code", [1000, 1003, 1007, 1014, 3000, 4999])
+def test_close_codes_of_the_protocol_and_of_applications_travel(code: int) -> None:
+    assert close_travels(code) is None
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 70_000, True, "1000"])
+def test_other_close_codes_do_not_travel(code: Any) -> None:
+    assert f"close code {code!r} may not travel" in str(close_travels(code))
+
+
+def test_a_close_reason_travels_up_to_123_bytes_of_utf_8() -> None:
+    assert close_travels(1000, "x" * 123) is None
+    assert close_travels(1000, "é" * 61) is None
+    assert "reason of 124 bytes is too long" in str(close_travels(1000, "é" * 62))
