@@ -46,8 +46,8 @@ form: `{"kind": "slow_reader", "bytes_per_second": 1000}`. Those of one client g
 
 Where a fault exists has three columns: **P** in process, **T** over TCP, **L** in a load test. A
 number stands for the reason, below each table, why it cannot be produced there. In a load test a
-user of one's own returns the behaviour (`loadtests.users.FlockUser`); the built-in users are
-healthy, slow, stalled and dead.
+user of one's own returns the behaviour (`loadtests.users.FlockUser`), where none of the
+[kinds that are there](howto/locust-users.md#the-kinds) does.
 """
 
 
