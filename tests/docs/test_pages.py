@@ -96,6 +96,13 @@ def test_every_check_that_a_page_names_exists() -> None:
     assert named - set(CHECKS) == set()
 
 
+def test_the_numbers_of_checks_in_the_prose_are_right() -> None:
+    readme = (_DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert ("Ninety promises" in readme, len(CHECKS)) == (True, 90)
+    on_sockets = [check for check in CHECKS.values() if check.tier == "sockets"]
+    assert ("Thirteen of the checks" in _PAGES["tutorial.md"], len(on_sockets)) == (True, 13)
+
+
 def test_the_page_on_load_tests_lists_the_scenarios_as_the_command_does() -> None:
     rows = re.findall(r"(?m)^\| `([a-z]+)` \| (.*) \|$", _PAGES["howto/load.md"])
     assert rows == [(name, built_in(name).proves) for name in BUILT_IN]
