@@ -199,15 +199,17 @@ class TestEnding:
         run(main())
         assert ends == [4000]
 
+    @pytest.mark.parametrize("how", ["fin", "reset"])
     def test_a_connection_that_breaks_without_a_close_frame_is_1006(
-        self, run: Run, raw_server: Make
+        self, run: Run, raw_server: Make, how: str
     ) -> None:
-        async def script(*_: Any) -> None:
-            pass
+        async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if how == "reset":
+                reset_on_close(writer.get_extra_info("socket"))
 
         async def main() -> None:
             async with raw_server(script) as url, SocketClient(url) as client:
-                assert (await client.wait_closed()).code == 1006
+                assert (await client.wait_closed())[:2] == (1006, "")
 
         run(main())
 
