@@ -34,6 +34,8 @@ class Progress:
         p99: of the healthy latency over the last whole seconds.
         blocked: for how long the publication under way has not returned.
         told: what the generator told last: `loadtests.engine.Engine.progress`.
+        dropped: by cohort, clients that the server says it has dropped; only of kinds that do not
+            come back.
         sample: the server's latest statistics; None where it offers none.
         begins: run time at which publishing begins; None before that is known.
         note: says what just happened, if anything did.
@@ -49,14 +51,24 @@ class Progress:
     blocked: float
     begins: float | None = None
     told: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
     sample: ServerSample | None = None
     note: str = ""
 
     @property
     def cohorts(self) -> dict[str, dict[str, int]]:
-        """How many clients of each cohort are in each of the `STATES`."""
+        """How many clients of each cohort are in each of the `STATES`.
+
+        Who does not read does not know that it was dropped: of that the server's word counts.
+        """
         told: Mapping[str, Mapping[str, int]] = self.told.get("cohorts", {})
-        return {name: {one: states.get(one, 0) for one in STATES} for name, states in told.items()}
+        found = {name: {one: states.get(one, 0) for one in STATES} for name, states in told.items()}
+        for name, states in found.items():
+            unaware = self.dropped.get(name, 0) - states["ended"] - states["left"]
+            unaware = max(0, min(unaware, states["connected"]))
+            states["connected"] -= unaware
+            states["ended"] += unaware
+        return found
 
     def quantile(self, part: str) -> float | None:
         """Return ``p50``, ``p95``, ``p99`` or ``max`` of the last seconds of the healthy."""

@@ -3,6 +3,7 @@
 import http.client
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,10 +60,18 @@ class Observer:
     @property
     def evicted(self) -> int:
         """Clients of this run that left the pool without having left by themselves."""
+        return self.dropped.total()
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """The same by cohort."""
         with self._lock:
             if self.record.offers_evictions:
-                return len(self._evictions)
-            return sum(p.out_of_pool_at is not None for p in self._presences.values())
+                names = [one.client for one in self._evictions.values()]
+            else:
+                out = self._presences.values()
+                names = [one.client for one in out if one.out_of_pool_at is not None]
+        return Counter(name.partition("-")[0] for name in names)
 
     @property
     def refused(self) -> float:

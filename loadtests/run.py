@@ -337,10 +337,17 @@ class _Course:
                 blocked=publisher.blocked if publisher is not None else 0.0,
                 begins=self._begins,
                 told=told,
+                dropped=self._dropped(),
                 sample=last,
                 note=note,
             )
         )
+
+    def _dropped(self) -> dict[str, int]:
+        """Return what the server has dropped of the cohorts that it must drop."""
+        told = self.observer.dropped if self.observer is not None else {}
+        gone = {one.name for one in self.plan.scenario.cohorts if one.kind.expects_eviction}
+        return {name: count for name, count in told.items() if name in gone}
 
 
 def _programme(scenario: Scenario) -> list[tuple[float, str]]:

@@ -62,9 +62,17 @@ class Terminal:
     def scenarios(self, scenarios: Iterable[Scenario]) -> None:
         """List scenarios: what each proves, and who connects."""
         for one in scenarios:
-            self._console.print(Text.assemble((f"{one.name:10}", "bold"), one.proves))
+            self._hung(f"{one.name:10}", one.proves)
             events = f"{one.rate:g} events/s of {one.size_bytes} bytes for {one.duration:g} s"
-            self.say(f"{'':10}{_clients(one)}; {events}", style="dim")
+            self._hung(" " * 10, f"{_clients(one)}; {events}", style="dim")
+
+    def _hung(self, head: str, told: str, *, style: str = "") -> None:
+        """Write a text beside its head; what is too long for a line goes on below itself."""
+        lines = Text(printable(told)).wrap(self._console, max(20, self._console.width - len(head)))
+        for line in lines:
+            line.rstrip()
+            self._console.print(Text.assemble((head, "bold"), (line.plain, style)))
+            head = " " * len(head)
 
     def metrics(self, metrics: Iterable[Metric]) -> None:
         """List metrics: the name that a threshold takes, and what each is."""
@@ -96,7 +104,7 @@ class Terminal:
         if told := _pipe(begun):
             lines["pipe"] = told
         for name, line in lines.items():
-            self._console.print(Text.assemble((f"{name:9}", "bold"), printable(line)))
+            self._hung(f"{name:9}", line)
         self._console.print()
 
     @contextmanager

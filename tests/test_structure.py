@@ -20,6 +20,7 @@ ORDER = {
         "events",
         "limits",
         "statistics",
+        "background",
         "delivery",
         "log",
         "history",
@@ -188,6 +189,7 @@ ORDER = {
         "applications",
         "samples",
         "elsewhere",
+        "streams",
         "outside",
         "shutdown",
         "slowness",
@@ -272,6 +274,7 @@ ORDER = {
         "reread",
         "catalogue",
         "command",
+        "__main__",
     ],
 }
 WIRE_MODELS = "flock_ws.events"

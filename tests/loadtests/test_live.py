@@ -72,3 +72,16 @@ def test_the_json_is_what_the_page_draws() -> None:
     assert form["notes"] == ["2 s: hi"]
     assert all(chart["live"] for chart in form["charts"])
     assert form["end"] == 2.0
+
+
+def test_who_does_not_read_is_counted_as_the_server_says() -> None:
+    cohorts = {"stalled": {"connected": 5, "turned": 5}, "dead": {"turned": 3, "left": 3}}
+    seen = progress(1.0, told={"cohorts": cohorts}, dropped={"stalled": 4, "dead": 3}).cohorts
+    assert (seen["stalled"]["connected"], seen["stalled"]["ended"]) == (1, 4)
+    assert (seen["dead"]["left"], seen["dead"]["ended"]) == (3, 0)
+
+
+def test_who_has_seen_its_end_is_not_counted_twice() -> None:
+    cohorts = {"slow": {"connected": 3, "ended": 2}}
+    seen = progress(1.0, told={"cohorts": cohorts}, dropped={"slow": 2}).cohorts
+    assert (seen["slow"]["connected"], seen["slow"]["ended"]) == (3, 2)

@@ -76,6 +76,7 @@ def test_an_evictions_time_is_put_on_the_clock_of_the_run(patience: float) -> No
     now = clock - plan.wall_offset - plan.origin
     assert seen.at == pytest.approx(now - 2.0, abs=1e-3)
     assert seen.gone_at == pytest.approx(now - 1.0, abs=1e-3)
+    assert observer.dropped == {"slow": 1}
     assert (seen.lag_messages, seen.lag_bytes, seen.reason) == (5, 1_500, "send_timeout")
 
 

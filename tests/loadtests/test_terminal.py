@@ -13,6 +13,7 @@ from loadtests.terminal import Terminal
 from loadtests.verdict import Judgement
 
 STORM = built_in("storm")
+HEADS = {"", "clients", "events", "faults", "pipe"}
 
 
 class Tty(io.StringIO):
@@ -93,6 +94,15 @@ def test_the_head_says_what_is_about_to_happen_and_how_much_fills_the_pipe() -> 
     text = stream.getvalue()
     assert "40 healthy, 5 slow, 5 stalled" in text
     assert "absorbs 106 496 bytes" in text
+
+
+def test_what_is_too_long_for_a_line_goes_on_below_itself() -> None:
+    stream = io.StringIO()
+    Terminal(stream, width=60).begun(begun())
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60
+    assert len(lines) > 8
+    assert all(line[:9].strip() in {"scenario", "server", *HEADS} for line in lines)
 
 
 def test_a_run_that_only_listens_promises_no_rate() -> None:
