@@ -59,7 +59,7 @@ def commands() -> list[list[str]]:
     text = "\n".join(_PAGES.values()).replace("\\\n", " ")
     return [
         shlex.split(line, comments=True)
-        for line in re.findall(r"(?m)^(?:\$ |    )(flock-ws (?!.*: ).*|flock-ws load wss.*)$", text)
+        for line in re.findall(r"(?m)^(?:\$ |    )(flock-ws .*)$", text)
     ]
 
 
