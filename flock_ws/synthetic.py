@@ -15,6 +15,7 @@ AGENT = "synthetic"
 """The agent whose output the events are."""
 
 _SIZE_BYTES = 300
+_TEXT = "An event like any other, of 300 bytes, made by flock-ws to be looked at and measured. "
 _MOST_AT_ONCE = 64
 _FORGIVEN = 1.0
 
@@ -33,7 +34,8 @@ async def publish_steadily(manager: Any, *, rate: float) -> None:
     """
     loop = asyncio.get_running_loop()
     run_id = uuid.uuid4().hex
-    filler = "." * (_SIZE_BYTES - len(_event(run_id, 0, "").model_dump_json()))
+    room = _SIZE_BYTES - len(_event(run_id, 0, "").model_dump_json())
+    content = (_TEXT * room)[:room]
     sequence = itertools.count()
     seen: set[type[Exception]] = set()
     due = loop.time()
@@ -44,7 +46,7 @@ async def publish_steadily(manager: Any, *, rate: float) -> None:
             if due > now:
                 break
             due += 1 / rate
-            event = _event(run_id, next(sequence), filler)
+            event = _event(run_id, next(sequence), content)
             try:
                 await foreign.publish_through(manager, (event,))
             except Exception as error:
@@ -54,12 +56,12 @@ async def publish_steadily(manager: Any, *, rate: float) -> None:
         await asyncio.sleep(max(0.0, due - loop.time()))
 
 
-def _event(run_id: str, sequence: int, filler: str) -> StreamingOutputEvent:
+def _event(run_id: str, sequence: int, content: str) -> StreamingOutputEvent:
     return StreamingOutputEvent(
         correlation_id=run_id,
         agent_name=AGENT,
         run_id=run_id,
         output_type="llm_token",
-        content=f"{sequence:08d}{filler}",
+        content=content,
         sequence=sequence,
     )

@@ -25,7 +25,7 @@ export class Demo {
     const living = Object.entries(told.living).filter(([, count]) => count);
     const sum = living.reduce((total, [, count]) => total + count, 0);
     const each = living.map(([kind, count]) => `${count} ${kind}`).join(", ");
-    write("demo-told", told.failure ?? (sum ? `${sum} of at most ${told.most} are connected: ${each}.` : "They run on this machine, in a process of their own, and end with the server."));
+    write("demo-told", told.failure ?? (sum ? `${plural(sum, "simulated client")}, of at most ${told.most}: ${each}.` : "They run on this machine, in a process of their own, and end with the server."));
   }
 
   button(kind, does) {

@@ -97,18 +97,24 @@ export class Following {
     const rate = `${number(this.taken.length / span)} events/s`;
     const middle = seconds(late[late.length >> 1]);
     write("follow-rate", `${rate}, here ${middle} after their time stamp, at most ${seconds(late.at(-1))}.`);
-    this.list.replaceChildren(...this.latest.map((event) => element("li", { text: summary(event) })).reverse());
+    this.list.replaceChildren(...this.latest.map((event) => element("li", {}, ...summary(event))).reverse());
   }
 }
 
-// Kinds are told apart by their fields: bare events carry no word for it.
+// What it is, and who it is from; then, softer, what it says.
 function summary(event) {
   const agent = event?.agent_name ?? event?.produced_by ?? "";
-  if (event?.output_type !== undefined) return `${agent} #${event.sequence} ${event.output_type} ${event.content}`;
-  if (event?.consumed_types !== undefined) return `${agent} activated`;
-  if (event?.duration_ms !== undefined) return `${agent} completed in ${seconds(event.duration_ms / 1000)}`;
-  if (event?.error_type !== undefined) return `${agent} failed: ${event.error_type}: ${event.error_message}`;
-  if (event?.items_collected !== undefined) return `${agent} batch: ${plural(event.items_collected, "item")}`;
-  if (event?.artifact_id !== undefined) return `${agent} published ${event.artifact_type}`;
-  return JSON.stringify(event);
+  const [what, says = ""] = told(event);
+  return [element("b", { text: what }), agent && ` by ${agent}`, says && `: ${says}`].filter(Boolean);
+}
+
+// Kinds are told apart by their fields: bare events carry no word for it.
+function told(event) {
+  if (event?.output_type !== undefined) return [`${event.output_type} #${number(event.sequence)}`, event.content];
+  if (event?.consumed_types !== undefined) return ["activated", [event.consumed_types].flat().join(", ")];
+  if (event?.duration_ms !== undefined) return [`completed in ${seconds(event.duration_ms / 1000)}`];
+  if (event?.error_type !== undefined) return [`failed with ${event.error_type}`, event.error_message];
+  if (event?.items_collected !== undefined) return [`batch of ${plural(event.items_collected, "item")}`];
+  if (event?.artifact_id !== undefined) return [`published ${event.artifact_type}`];
+  return ["other", JSON.stringify(event)];
 }

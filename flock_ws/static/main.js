@@ -58,7 +58,7 @@ function figures(sample, now) {
   const total = reasons.reduce((sum, [, count]) => sum + count, 0);
   const closing = sample.closing ? `; ${number(sample.closing)} closing` : "";
   const why = ours && !total ? "none so far" : "";
-  figure("evicted", ours ? number(total) : "–", why + reasons.slice(0, 2).map(([word, count]) => `${number(count)} ${reason(word)}`).join(", ") + closing);
+  figure("evicted", ours ? number(total) : "–", why + reasons.slice(0, 2).map(([word, count]) => `${number(count)} × ${reason(word)}`).join(", ") + closing);
   figure("lag", seconds(sample.server.loop_lag), "the worst of the last 2 s", sample.server.loop_lag > 0.1);
   document.title = sample.behind ? `${number(sample.behind)} behind · flock-ws` : "flock-ws";
 }

@@ -1,152 +1,24 @@
-"""A browser for the tests that look at pages: Chromium, driven over its DevTools protocol."""
+"""A browser for the tests that look at pages."""
 
-import contextlib
-import json
-import shutil
-import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+import importlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from websockets.sync.client import ClientConnection, connect
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-_OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --remote-debugging-port=0"
-)
+TESTS = Path(__file__).parents[1]
 
-
-class Page:
-    """One tab: what it is told, and what it complained about."""
-
-    def __init__(self, connection: ClientConnection, *, patience: float) -> None:
-        self._socket = connection
-        self._patience = patience
-        self._number = 0
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.tell(f"{domain}.enable")
-
-    def tell(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call one method of the protocol, and return its result."""
-        self._number += 1
-        command = {"id": self._number, "method": method, "params": parameters}
-        self._socket.send(json.dumps(command))
-        while True:
-            told = json.loads(self._socket.recv(timeout=self._patience))
-            if told.get("id") == self._number:
-                assert "error" not in told, told["error"]
-                result: dict[str, Any] = told["result"]
-                return result
-            self._note(told.get("method", ""), told.get("params", {}))
-
-    def _note(self, event: str, what: dict[str, Any]) -> None:
-        if event == "Runtime.exceptionThrown":
-            self.complaints.append(json.dumps(what["exceptionDetails"]))
-        elif event == "Log.entryAdded":
-            self.complaints.append(f"{what['entry']['text']} {what['entry'].get('url', '')}")
-        elif event == "Runtime.consoleAPICalled" and what["type"] in ("error", "warning"):
-            self.complaints.append(json.dumps(what["args"]))
-        elif event == "Network.requestWillBeSent":
-            self.requests.append(what["request"]["url"])
-
-    def go(self, url: str) -> None:
-        """Open an address."""
-        self.tell("Page.navigate", url=url)
-
-    def run(self, script: str) -> Any:
-        """Return the value of an expression, awaited."""
-        told = self.tell(
-            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
-        )
-        assert "exceptionDetails" not in told, told["exceptionDetails"]
-        return told["result"].get("value")
-
-    def text(self, selector: str) -> str:
-        """Return what an element says; nothing when it is not there."""
-        return str(self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
-
-    def click(self, selector: str) -> None:
-        """Click an element, once it is there."""
-        found = f"document.querySelector({json.dumps(selector)})"
-        self.until(lambda: bool(self.run(f"!!{found}")), f"there is no {selector}")
-        self.run(f"{found}.click()")
-
-    def until(self, condition: Callable[[], bool], otherwise: str) -> None:
-        """Wait for a condition; each look at it is a round trip to the browser."""
-        ends = time.monotonic() + self._patience
-        while not condition():
-            assert time.monotonic() < ends, f"{otherwise}; complaints: {self.complaints}"
-            self.run("new Promise((done) => setTimeout(done, 50))")
-
-    def resize(self, width: int, height: int) -> None:
-        """Give the page a size, as a telephone would."""
-        self.tell(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=False,
-        )
-
-
-class Browser:
-    """A running Chromium with a profile of its own."""
-
-    def __init__(self, chromium: str, folder: Path, *, patience: float) -> None:
-        self._patience = patience
-        self._process = subprocess.Popen(  # noqa: S603 - a browser, on our own pages
-            [chromium, *_OPTIONS.split(), f"--user-data-dir={folder}", "about:blank"],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if "DevTools listening on" in line:
-                break
-        else:
-            pytest.fail("chromium did not start")
-        self._port = int(line.split("127.0.0.1:")[1].split("/")[0])
-
-    @contextlib.contextmanager
-    def page(self) -> Iterator[Page]:
-        """Open a new tab, and close it at the end."""
-        root = f"http://127.0.0.1:{self._port}/json"
-        made = httpx.put(f"{root}/new?about:blank", timeout=self._patience).json()
-        with connect(made["webSocketDebuggerUrl"], max_size=None) as connection:
-            yield Page(connection, patience=self._patience)
-        httpx.get(f"{root}/close/{made['id']}", timeout=self._patience)
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.communicate()
-
-
-@contextlib.contextmanager
-def browsing(patience: float) -> Iterator[Browser]:
-    """Run a browser; skip the test where there is none."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    # It still writes into its profile while it dies.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        browser = Browser(CHROMIUM, Path(folder), patience=patience)
-        try:
-            yield browser
-        finally:
-            browser.stop()
+if str(TESTS) not in sys.path:
+    sys.path.append(str(TESTS))
+chromium: Any = importlib.import_module("chromium")
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator[Any]:
     """One browser for all tests of a process."""
-    with browsing(30.0) as browser:
+    if chromium.CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    with chromium.browsing(patience=30.0) as browser:
         yield browser

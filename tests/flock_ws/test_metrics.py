@@ -1,5 +1,4 @@
 import asyncio
-import json
 import re
 import sys
 import threading
@@ -26,18 +25,8 @@ from flock_ws.overview import BEHIND_AFTER
 from simulators import simulate
 
 ROOT = Path(__file__).parents[2]
-DASHBOARD = ROOT / "docs" / "grafana" / "flock-ws.json"
 PAGE = ROOT / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-# What prometheus_client itself tells of a process.
-PROCESS = {
-    "process_cpu_seconds_total",
-    "process_max_fds",
-    "process_open_fds",
-    "process_resident_memory_bytes",
-    "process_start_time_seconds",
-    "process_virtual_memory_bytes",
-}
 
 
 class Client:
@@ -316,25 +305,3 @@ def test_a_thread_that_asks_a_blocked_loop_is_answered_with_nothing(
 
 def test_the_page_holds_the_table() -> None:
     assert table() in PAGE.read_text(), "write it anew: python -m flock_ws.metrics"
-
-
-def asked_by_the_dashboard() -> set[str]:
-    board = json.loads(DASHBOARD.read_text())
-    targets = [target for panel in board["panels"] for target in panel.get("targets", ())]
-    text = " ".join(target["expr"] for target in targets)
-    return set(re.findall(r"\b(?:flock_ws|process)_[a-z_]+", text))
-
-
-def test_the_dashboard_asks_for_nothing_that_is_not_there() -> None:
-    assert asked_by_the_dashboard() <= {one.prometheus for one in INSTRUMENTS} | PROCESS
-
-
-def test_the_dashboard_shows_every_instrument() -> None:
-    assert {one.prometheus for one in INSTRUMENTS} <= asked_by_the_dashboard()
-
-
-def test_the_dashboard_names_its_data_source_as_a_variable() -> None:
-    board = json.loads(DASHBOARD.read_text())
-    sources = {panel["datasource"]["uid"] for panel in board["panels"] if "targets" in panel}
-    assert sources == {"${datasource}"}
-    assert {variable["name"] for variable in board["templating"]["list"]} >= {"datasource", "job"}

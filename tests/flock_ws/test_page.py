@@ -1,13 +1,6 @@
 import argparse
-import contextlib
-import json
 import re
-import signal
-import subprocess
-import sys
-import threading
 from collections import Counter
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,35 +16,12 @@ from flock_ws.events import StreamingOutputEvent
 from flock_ws.page import CONTENT_SECURITY_POLICY
 from flock_ws.server import _events as events_of
 from flock_ws.server import add_arguments
-from simulators import HealthyClient, StalledClient
+from simulators import HealthyClient, StalledClient, simulate
 
 STATIC = Path(flock_ws.__file__).parent / "static"
 OURS = [path for path in sorted(STATIC.iterdir()) if path.is_file()]
 INDEX = (STATIC / "index.html").read_text()
 SCRIPTS = {path.name: path.read_text() for path in OURS if path.suffix == ".js"}
-START_LIMIT = 30.0
-TOKEN = "opens-this-test-alone"  # noqa: S105 - no secret
-
-# Closes the first connection of a page as a server does that evicts it.
-EVICTS_ONCE = """
-import asyncio
-
-class EvictsOnce:
-    def __init__(self):
-        self.clients, self.closed = [], None
-    async def add_client(self, websocket):
-        self.clients.append(websocket)
-        if self.closed is None:
-            self.closed = asyncio.ensure_future(websocket.close(1013, "send_timeout"))
-    async def remove_client(self, websocket):
-        self.clients.remove(websocket)
-    async def broadcast(self, event):
-        for websocket in list(self.clients):
-            try:
-                await websocket.send_text(event.model_dump_json())
-            except Exception:
-                pass
-"""
 
 
 async def get(path: str, manager: Any = None, **headers: str) -> httpx.Response:
@@ -129,14 +99,17 @@ async def test_without_the_flag_nobody_can_add_simulated_clients() -> None:
     assert (await get("/api/overview")).json()["demo"] is None
 
 
-@pytest.mark.asyncio
-async def test_who_reads_without_javascript_gets_the_numbers() -> None:
-    manager = WebSocketManager(send_timeout=0.01)
-    await manager.add_client(HealthyClient(), name="reads")
-    await manager.add_client(StalledClient(), name="sleeps")
-    await manager.broadcast(an_event())
-    text = (await get("/", manager)).text
-    await manager.shutdown()
+def test_who_reads_without_javascript_gets_the_numbers() -> None:
+    async def main() -> str:
+        manager = WebSocketManager(send_timeout=0.01)
+        await manager.add_client(HealthyClient(), name="reads")
+        await manager.add_client(StalledClient(), name="sleeps")
+        await manager.broadcast(an_event())
+        text = (await get("/", manager)).text
+        await manager.shutdown()
+        return text
+
+    text = simulate(main)
     assert "<tr><th scope=row>clients in the pool</th><td>1</td></tr>" in text
     assert "<th scope=row>reads</th><td>healthy</td>" in text
     assert "<th scope=row>sleeps</th><td>send_timeout</td><td>1 messages" in text
@@ -227,217 +200,3 @@ def test_no_file_names_another_host(path: Path) -> None:
 
 def test_the_library_for_plots_comes_with_its_licence() -> None:
     assert "Leon Sorokin" in (STATIC / "vendor" / "uPlot.LICENSE").read_text()
-
-
-# In a browser
-
-
-class Serving:
-    """A server in a process of its own, which can be started again at the same port."""
-
-    def __init__(self, *options: str, cwd: Path | None = None) -> None:
-        self._options = options
-        self._cwd = cwd
-        self.port = 0
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "flock_ws", "serve", *self._options, "--port", str(self.port)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self._cwd,
-        )
-        watchdog = threading.Timer(START_LIMIT, self.process.kill)
-        watchdog.start()
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        watchdog.cancel()
-        assert line, self.process.communicate()[1]
-        self.port = json.loads(line)["port"]
-        self.url = f"http://127.0.0.1:{self.port}/"
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=START_LIMIT)
-
-
-@contextlib.contextmanager
-def serving(*options: str, cwd: Path | None = None) -> Iterator[Serving]:
-    server = Serving(*options, cwd=cwd)
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Serving]:
-    with serving("--demo", "--events", "100") as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser: Any, server: Serving) -> Iterator[Any]:
-    with browser.page() as page:
-        page.resize(1280, 900)
-        page.go(server.url)
-        page.until(lambda: page.text("#link-text") == "Live", "the page does not ask")
-        yield page
-        assert page.complaints == []
-
-
-def lanes(page: Any) -> str:
-    return " ".join(page.text("#rows").split())
-
-
-@pytest.mark.browser
-@pytest.mark.sockets
-def test_it_opens_without_a_complaint_and_asks_nobody_else(page: Any, server: Serving) -> None:
-    page.until(lambda: "Process" in page.text("#process"), "no numbers")
-    assert page.requests
-    assert not [url for url in page.requests if not url.startswith(server.url)]
-
-
-@pytest.mark.browser
-@pytest.mark.sockets
-def test_it_shows_a_stalled_client_being_evicted(page: Any) -> None:
-    page.run("document.getElementById('demo-count').value = '1'")
-    # The second is pressed before the first is answered, and counts.
-    page.click("#demo-kinds button:nth-child(1)")
-    page.click("#demo-kinds button:nth-child(3)")
-    page.until(lambda: "healthy-1 ● healthy" in lanes(page), "no healthy client")
-    page.until(lambda: "stalled-1 ■ stalled" in lanes(page), "it is not seen to stall")
-    page.until(lambda: "stalled-1 ✕ evicted send timeout" in lanes(page), "it is not evicted")
-    page.until(lambda: "gone in" in lanes(page), "its socket is not seen to be gone")
-    page.until(lambda: "stalled-1" in page.text("#announced"), "the eviction is not announced")
-    assert "stalled-1 evicted: send timeout" in page.text("#feed")
-    assert "healthy-1 ● healthy" in lanes(page)
-
-
-REMEMBERED = """
-import('/page/memory.js').then(({ Memory }) => {
-  const told = [];
-  const memory = new Memory((kind, _sample, text) => told.push(`${kind}: ${text}`));
-  const lane = (name) => ({ key: name, name, state: "healthy", round_trip: null });
-  const server = { started: 1, pid: 1, clock: 0, time: 0, cpu_seconds: 0 };
-  const take = (time, lanes, more) => memory.take({
-    time, lanes: lanes.map(lane), server, joined: 9, left: 0, clients: 9, evicted: {}, ...more });
-  const eviction = (number) => ({
-    number, client: "b", reason: "send_timeout", at: 3, gone_at: null,
-    lag: { messages: 1, bytes: 1 } });
-  take(1, ["a", "b"]);
-  take(2, ["a", "c"]);
-  const crowd = memory.rows().map((row) => `${row.name} ${row.state}`);
-  take(3, ["a"], { evicted: { send_timeout: 40 }, evictions: [eviction(39)] });
-  take(4, [], { clients: 0, left: 1, evicted: { send_timeout: 40 } });
-  const after = memory.rows().map((row) => `${row.name} ${row.state}`);
-  return { crowd, after, told };
-})
-"""
-
-
-@pytest.mark.browser
-@pytest.mark.sockets
-def test_whom_a_sample_does_not_tell_about_is_gone_only_if_it_tells_about_all(page: Any) -> None:
-    remembered = page.run(REMEMBERED)
-    assert remembered["crowd"] == ["a healthy", "c healthy"]
-    assert remembered["after"] == ["b evicted", "a left"]
-
-
-@pytest.mark.browser
-@pytest.mark.sockets
-def test_evictions_that_came_too_fast_to_be_told_are_counted(page: Any) -> None:
-    told = page.run(REMEMBERED)["told"]
-    assert "evicted: 39 more clients evicted" in told
-    assert "evicted: evicted: send timeout, 1 event (1 B) behind" in told
-
-
-@pytest.mark.browser
-@pytest.mark.sockets
-def test_a_telephone_shows_it_without_scrolling_sideways(page: Any) -> None:
-    page.resize(400, 800)
-    page.click("#demo-kinds button:nth-child(2)")
-    page.until(lambda: "slow-1" in lanes(page), "no lane")
-    wide = "[document.documentElement.scrollWidth, innerWidth]"
-    width, window = page.run(wide)
-    assert window == 400
-    assert width <= window
-
-
-@pytest.mark.browser
-@pytest.mark.sockets
-def test_everything_that_can_be_pressed_has_a_name(page: Any) -> None:
-    page.until(lambda: "Stalled" in page.text("#demo-kinds"), "no buttons")
-    page.tell("Accessibility.enable")
-    nodes = page.tell("Accessibility.getFullAXTree")["nodes"]
-    pressable = [
-        node["name"]["value"]
-        for node in nodes
-        if node.get("role", {}).get("value") in ("button", "combobox", "link")
-        and not node.get("ignored")
-    ]
-    assert {"Slow", "Follow", "Colours: as the system", "How many"} <= set(pressable)
-    assert all(pressable)
-
-
-@pytest.mark.browser
-@pytest.mark.sockets
-def test_the_colours_are_those_of_the_system_or_as_chosen(page: Any) -> None:
-    ground = "getComputedStyle(document.body).backgroundColor"
-    dark = {"name": "prefers-color-scheme", "value": "dark"}
-    light = page.run(ground)
-    page.tell("Emulation.setEmulatedMedia", features=[dark])
-    page.until(lambda: page.run(ground) != light, "the dark of the system is not followed")
-    page.click("#theme")
-    page.until(lambda: page.run(ground) == light, "the choice does not count")
-    page.run("localStorage.clear()")
-
-
-@pytest.mark.browser
-@pytest.mark.sockets
-def test_it_survives_a_restart_of_the_server(browser: Any) -> None:
-    with serving("--events", "50") as server, browser.page() as page:
-        page.go(server.url)
-        page.until(lambda: page.text("#link-text") == "Live", "the page does not ask")
-        server.stop()
-        page.until(lambda: "Lost" in page.text("#link-text"), "it does not notice the end")
-        server.start()
-        page.click("#ask-now")
-        page.until(lambda: page.text("#link-text") == "Live", "it does not come back")
-        page.until(lambda: "started again" in page.text("#feed"), "it does not tell")
-
-
-@pytest.mark.browser
-@pytest.mark.sockets
-def test_a_page_that_follows_comes_back_after_its_eviction(browser: Any, tmp_path: Path) -> None:
-    (tmp_path / "theirs.py").write_text(EVICTS_ONCE)
-    options = ("--manager", "theirs:EvictsOnce", "--events", "50")
-    with serving(*options, cwd=tmp_path) as server, browser.page() as page:
-        page.go(server.url)
-        page.until(lambda: page.text("#link-text") == "Live", "the page does not ask")
-        page.click("#follow")
-        told = "#follow-told"
-        page.until(lambda: "closed with 1013 (send timeout)" in page.text(told), "not evicted")
-        page.until(lambda: "events/s" in page.text("#follow-rate"), "it does not join again")
-        assert "synthetic" in page.text("#events")
-
-
-@pytest.mark.browser
-@pytest.mark.sockets
-def test_behind_a_token_the_page_and_the_clients_it_adds_come_in_with_it(
-    browser: Any, tmp_path: Path
-) -> None:
-    (tmp_path / "token").write_text(TOKEN)
-    options = ("--demo", "--read-token-file", str(tmp_path / "token"))
-    with serving(*options) as server, browser.page() as page:
-        # Asked for once, as the browser's own dialogue would, the password is sent ever after.
-        page.go(f"http://anybody:{TOKEN}@127.0.0.1:{server.port}/api/stats")
-        page.until(lambda: "published" in page.text("body"), "the token does not open")
-        page.go(server.url)
-        page.until(lambda: page.text("#link-text") == "Live", "the page does not ask")
-        page.click("#demo-kinds button:nth-child(1)")
-        page.until(lambda: "Added 5 healthy clients" in page.text("#demo-answer"), "not let in")
-        page.click("#follow")
-        page.until(lambda: "events/s" in page.text("#follow-rate"), "the page is not let in")
