@@ -134,7 +134,13 @@ def tell(outcome: Outcome, rounds: int) -> None:
 
 
 def table(outcomes: list[Outcome]) -> bool:
-    """Print how often each row had each verdict; return whether all is as it must be."""
+    """Print how often each row had each verdict; return whether all is as it must be.
+
+    Where nothing was run to its end, nothing is.
+    """
+    if not outcomes:
+        print("\nno run came to its end")
+        return False
     print(f"\n{'':2}{'scenario':26} {'runs':>4}  {'seconds':>12}  verdicts")
     well = True
     for name in dict.fromkeys(one.row for one in outcomes):
