@@ -61,20 +61,40 @@ def asked(case: Case, text: str) -> Answer:
     timed = any(metrics.check(one, case.scenario).timed for one in threshold.references)
     # Of what is no duration, a busy machine can have cost any amount.
     excess = abs(left - right) if metric.unit == "s" else 0.0
-    excuse = case.doubt or case.starved(excess)
-    excuse = _too_short(case, metric, subject, missed=left < right or math.isinf(left)) or excuse
-    if timed and excuse is not None:
+    excuse = (case.doubt or case.starved(excess)) if timed else None
+    if left < right or math.isinf(left):
+        wanted = right if threshold.bare else math.inf
+        excuse = _too_short(case, metric, subject, wanted=wanted) or excuse
+    if excuse is not None:
         verdict, reason = Verdict.INCONCLUSIVE, f"{reason}, but {excuse}"
     return dataclasses.replace(answer, seen=seen, verdict=verdict, reason=reason)
 
 
-def _too_short(case: Case, metric: Metric, subject: Reference, *, missed: bool) -> str:
-    """Say that the run ended before those could be dropped whom a threshold wants out."""
-    if not missed or not metric.name.startswith("evicted."):
-        return ""
-    name = _cohort(metric, subject)
-    found = (evictions.too_short(case, one) for one in case.scenario.cohorts if one.name == name)
-    return "the run was too short for that" if next(found, "") else ""
+def _too_short(case: Case, metric: Metric, subject: Reference, *, wanted: float) -> str | None:
+    """Say that the run ended before it could come to what a threshold wants at least."""
+    short = _reach(case, metric.name) < wanted < math.inf
+    if metric.name.startswith("evicted."):
+        name = _cohort(metric, subject)
+        cohorts = (one for one in case.scenario.cohorts if one.name == name)
+        short = any(evictions.too_short(case, one) for one in cohorts)
+    return "the run was too short for that" if short else None
+
+
+def _reach(case: Case, name: str) -> float:
+    """Return the most that a run of this length can count; infinity where nothing is known."""
+    scenario, ended = case.scenario, case.record.ended_at
+    if name in {"history.size_max", "history.size_end"} and case.published is not None:
+        return case.published
+    if name == "history.readings":
+        lasted = ended - case.record.publishing[0]
+        readers = [one for one in scenario.cohorts if one.user == "history_reader"]
+        return sum(
+            one.count * (lasted / float(one.complete_options["interval"]) + 1) for one in readers
+        )
+    if name == "heartbeat.pings" and "heartbeat_interval" in scenario.server:
+        pinged = sum(one.count for one in scenario.cohorts if not one.kind.faulty)
+        return pinged * ended / float(scenario.server["heartbeat_interval"])
+    return math.inf
 
 
 def _cohort(metric: Metric, subject: Reference) -> str:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from loadtests.answers import Verdict
+from loadtests.cohorts import Cohort
 from loadtests.histogram import Histogram
-from loadtests.record import ClientRecord, EvictionRecord, Record, ServerSample
+from loadtests.record import ClientRecord, EvictionRecord, HistoryReading, Record, ServerSample
 from loadtests.verdict import judge
 
 SLOW_LOOP = Histogram()
@@ -132,3 +133,34 @@ def test_a_late_publisher_of_our_own_withdraws_latency_too(small: Any) -> None:
     assert (
         "the publisher's own timer was 400 ms late" in small.answer(record, "run.generator").reason
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "verdict"),
+    [
+        ("heartbeat.pings >= 100", Verdict.INCONCLUSIVE),
+        ("heartbeat.pings >= 40", Verdict.FAIL),
+        ("history.readings >= 60", Verdict.INCONCLUSIVE),
+        ("history.readings >= 30", Verdict.FAIL),
+        ("history.size_end == 2_500", Verdict.INCONCLUSIVE),
+        ("history.size_end == 1_500", Verdict.FAIL),
+        ("history.size_end == 900", Verdict.FAIL),
+    ],
+)
+def test_what_no_run_of_that_length_can_count_is_held_against_nobody(
+    small: Any, asked: str, verdict: Verdict
+) -> None:
+    reader = Cohort(name="reader", user="history_reader", count=1, options={"interval": 0.5})
+    cohorts, server = (*small.scenario.cohorts, reader), {"heartbeat_interval": 1.0}
+    scenario = small.scenario.changed(cohorts=cohorts, server=server, thresholds=(asked,))
+    record = small.kept(scenario)
+    # 24.5 s with three who read pings, 21.5 s of them with one who reads the history.
+    record.results.ping_intervals.record_all([1.0] * 30)
+    record.results.history = [
+        HistoryReading(client="reader-1", at=3.0 + number, status=200, total=1_000)
+        for number in range(20)
+    ]
+    found = small.answer(record, asked)
+    assert found.verdict is verdict
+    short = verdict is Verdict.INCONCLUSIVE
+    assert found.reason.endswith(", but the run was too short for that") is short
