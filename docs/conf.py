@@ -59,10 +59,11 @@ def write_commands(app: Sphinx) -> None:
     (folder / "_commands.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def show_code(_app: Sphinx, what: str, *ignored: object) -> None:
+def show_code(
+    _app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]
+) -> None:
     """Make the indented lines of a module's docstring what they are there: code."""
-    lines = ignored[-1]
-    if what != "module" or not isinstance(lines, list):
+    if what != "module":
         return
     for number in range(len(lines) - 1, 0, -1):
         before = next((line for line in reversed(lines[:number]) if line), "")
