@@ -32,6 +32,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 	@echo "==> $(VENV) is ready"
 
+# What the suite starts, a hundred processes, need not compile the packages each anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP) ## run the test suite
 	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
