@@ -2,6 +2,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Sequence
+from hmac import compare_digest
 from typing import Any
 
 import pytest
@@ -133,6 +134,21 @@ def test_a_token_opens_its_door_and_no_other(
     method: str, path: str, headers: Sequence[tuple[str, str]], status: int
 ) -> None:
     assert ask(guard(LOCKED), path, method=method, headers=headers)["status"] == status
+
+
+@pytest.mark.parametrize("given", [TOKEN, OTHER, "guess", ""])
+def test_every_key_is_compared_in_constant_time_whatever_is_given(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[bytes] = []
+
+    def compare(given: bytes, key: bytes) -> bool:
+        compared.append(key)
+        return compare_digest(given, key)
+
+    monkeypatch.setattr("hmac.compare_digest", compare)
+    ask(guard(LOCKED), headers=(bearer(given),))
+    assert compared == [TOKEN.encode(), OTHER.encode()]
 
 
 def test_a_browser_is_told_to_ask_for_the_token() -> None:

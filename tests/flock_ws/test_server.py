@@ -228,6 +228,14 @@ def test_an_address_beyond_this_machine_is_warned_of_in_one_line(
 
 
 @pytest.mark.sockets
+def test_the_warning_is_given_by_the_command_itself() -> None:
+    with Serving("--host", "0.0.0.0") as serving:  # noqa: S104 - for a moment, and without events
+        serving.stop()
+    assert serving.complaints.startswith("flock-ws: warning: 0.0.0.0 can be reached from other")
+    assert serving.complaints.count("\n") == 1
+
+
+@pytest.mark.sockets
 @pytest.mark.parametrize("protocol", ["auto", "plain"])
 def test_a_token_opens_the_door_and_is_in_no_log_at_any_level(
     protocol: str, tmp_path: Path
