@@ -200,3 +200,43 @@ def test_no_file_names_another_host(path: Path) -> None:
 
 def test_the_library_for_plots_comes_with_its_licence() -> None:
     assert "Leon Sorokin" in (STATIC / "vendor" / "uPlot.LICENSE").read_text()
+
+
+# Colours
+
+
+def palettes() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Return the colours of the light page, the dark one of the system, and the dark one chosen."""
+    blocks = re.findall(r":root[^{}]*\{([^{}]*)\}", (STATIC / "page.css").read_text())
+    light, system, chosen = (dict(re.findall(r"--([\w-]+): (#\w+);", block)) for block in blocks)
+    return light, system, chosen
+
+
+def brightness(colour: str) -> float:
+    """Return the relative luminance of WCAG 2."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_the_dark_of_the_system_is_the_dark_that_can_be_chosen() -> None:
+    light, system, chosen = palettes()
+    assert light.keys() == system.keys()
+    assert system == chosen
+
+
+def test_every_colour_is_used() -> None:
+    used = set(re.findall(r"var\(--([\w-]+)\)", (STATIC / "page.css").read_text()))
+    named = set(re.findall(r'"([a-z-]+)"', SCRIPTS["lanes.js"] + SCRIPTS["plots.js"]))
+    assert set(palettes()[0]) <= used | named
+
+
+@pytest.mark.parametrize("palette", palettes()[:2], ids=["light", "dark"])
+def test_every_text_stands_out_from_its_ground_as_wcag_asks(palette: dict[str, str]) -> None:
+    words = ("ink", "soft", "link", "healthy", "lagging", "stalled", "evicted", "left", "zombie")
+    for name in words:
+        for ground in ("card", "ground"):
+            dark, bright = sorted((brightness(palette[name]), brightness(palette[ground])))
+            assert (bright + 0.05) / (dark + 0.05) >= 4.5, f"{name} on {ground}"
