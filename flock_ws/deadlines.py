@@ -17,7 +17,8 @@ class Deadlines(Generic[_T]):
 
     All waits are equally long, so they end in the order in which they began and one timer is
     enough. There is no timer while nothing waits. Where many end together the loop's other
-    callbacks have their turn every few milliseconds.
+    callbacks have their turn every few milliseconds. What `expired` raises goes to the loop, and
+    keeps no other item from its end.
     """
 
     __slots__ = ("_due", "_duration", "_expired", "_loop", "_timer")
@@ -63,13 +64,20 @@ class Deadlines(Generic[_T]):
             self.stop(item)
 
     def _fire(self) -> None:
-        self._timer = None
+        # While it stays in its place no new timer is set for what is started in here: that would
+        # end later than what waits already.
+        fired = self._timer
         now = self._loop.time()
-        while self._due:
-            item, due = next(iter(self._due.items()))
-            if due > now or self._loop.time() > now + _TURN:
-                if self._timer is None:
-                    self._timer = self._loop.call_at(max(due, now), self._fire)
-                return
-            del self._due[item]
-            self._expired(item)
+        try:
+            while self._due and self._loop.time() <= now + _TURN:
+                item, due = next(iter(self._due.items()))
+                if due > now:
+                    break
+                del self._due[item]
+                self._expired(item)
+        finally:
+            if self._timer is fired:
+                self._timer = None
+                for due in self._due.values():
+                    self._timer = self._loop.call_at(due, self._fire)
+                    break

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
 from flock_ws.closing import Connection, connection_of
 from flock_ws.log import BroadcastLog, Entry
@@ -43,7 +43,7 @@ class DirectConnection(Connection, Protocol):
     """What a server offers for writing frames."""
 
     on_pong: Callable[[int], None] | None
-    """Called with the number of each `ping` that the peer answered."""
+    """Called with the number of each `ping` that the peer answered. None: no manager has it yet."""
 
     @property
     def buffered_bytes(self) -> int:
@@ -74,15 +74,22 @@ class DirectConnection(Connection, Protocol):
 
 
 def direct_of(socket: Any) -> DirectConnection | None:
-    """Return the direct way to a socket, or None where there is none."""
+    """Return the direct way to a socket, or None where there is none, or none to be used.
+
+    None before the socket was accepted: frames would come before the answer to the handshake. None
+    for a second manager: a connection tells one of them alone which of its pings were answered.
+    """
     ordinary = (
         isinstance(socket, WebSocket)
+        and socket.application_state is WebSocketState.CONNECTED
         and type(socket).send_text is WebSocket.send_text
         and type(socket).send_json is WebSocket.send_json
         and type(socket).send is WebSocket.send
     )
     connection = connection_of(socket) if ordinary else None
-    return connection if isinstance(connection, DirectConnection) else None
+    if not isinstance(connection, DirectConnection) or connection.on_pong is not None:
+        return None
+    return connection
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -79,7 +79,11 @@ class EvictionRecord:
 
 def describe(error: BaseException) -> str:
     """Return type and text: the text alone is empty for several errors of sockets."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a look-alike socket raises what it likes
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _weak(websocket: Any) -> "weakref.ref[Any] | None":

@@ -146,6 +146,7 @@ class FanOut:
     async def _run_pump(self) -> None:
         """Serve queued clients until none is left, or until a send suspends."""
         queue, log, loop = self._queue, self._log, self._loop
+        task = asyncio.current_task()
         loop.call_soon(self._detach)
         turn_ends = loop.time() + _TURN
         sends = 0
@@ -181,7 +182,7 @@ class FanOut:
                     sends = 0
         finally:
             log.settle()
-            if asyncio.current_task() is self._pump:
+            if task is self._pump:
                 self._pump = None
                 self._serving = None
 
@@ -331,15 +332,19 @@ class FanOut:
 
     def _broke(self, outbox: Outbox, error: BaseException) -> None:
         """See to a client whose send raised; raise again what ends the task as well."""
+        if isinstance(error, GeneratorExit):
+            raise error  # its loop was left behind, and what is left of it is being collected
         if isinstance(error, asyncio.CancelledError):
             if outbox.gone:
                 return  # we cancelled it
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                # Somebody cancels every task: the loop is ending. Start nothing new.
-                self._sending.stop(outbox)
-                outbox.writer = None
-                self._queue.append(outbox)
+                # Somebody cancels every task: the loop is ending, so nothing new is started. If it
+                # goes on after all, the client is found by its deadline: a send that was cut off
+                # is not made again, and nothing follows it.
+                if outbox.writer is None:
+                    outbox.writer = task
+                    self._sending.start(outbox)
                 raise error
         self._fail(outbox, error)
         if not isinstance(error, Exception | asyncio.CancelledError):
@@ -391,6 +396,8 @@ class FanOut:
 
     def _timed_out(self, outbox: Outbox) -> None:
         self._evict(outbox, "send_timeout", None)
+        if self._queue:
+            self._start_pump()  # there is none if somebody else cancelled it
 
     def _unanswered(self, outbox: Outbox) -> None:
         self._evict(outbox, "no_ack", None)

@@ -92,6 +92,6 @@ def is_pong(message: str | bytes | Mapping[str, Any]) -> bool:
         return False
     try:
         said = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):  # a thousand brackets are deep enough
         return False
     return isinstance(said, dict) and said.get("type") == "pong"

@@ -3,13 +3,13 @@
 import asyncio
 import concurrent.futures
 import contextlib
-import inspect
 import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Protocol, Unpack
 
+from flock_ws.background import Background
 from flock_ws.closing import Closings
 from flock_ws.deadlines import Deadlines
 from flock_ws.delivery import Delivery
@@ -93,7 +93,7 @@ class WebSocketManager:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fan_out: FanOut | None = None
         self._pongs: Deadlines[Outbox] | None = None
-        self._background: set[asyncio.Task[Any]] = set()
+        self._background = Background()
         self._closings = Closings()
         self._evictions = EvictionRecord()
         self._delivered = 0
@@ -141,6 +141,7 @@ class WebSocketManager:
         A send to it that is under way is cancelled. When the pool is empty afterwards the
         heartbeat has ended on return.
         """
+        self._bind()
         self._pool.discard(websocket)
         if not self._pool:
             await self._heartbeat.stop()
@@ -171,7 +172,8 @@ class WebSocketManager:
                 touches no client.
         """
         self._bind()
-        return self._publish(event, event.model_dump_json())
+        text = event.model_dump_json()
+        return self._publish(event, text, _size_bytes(text))
 
     async def broadcast(self, event: Event) -> Delivery:
         """Publish an event and wait until every client of this moment has it or was evicted.
@@ -203,8 +205,13 @@ class WebSocketManager:
                 "added and nothing was published on a running loop yet, or that loop has ended"
             )
         text = event.model_dump_json()
+        size_bytes = _size_bytes(text)
         future: concurrent.futures.Future[Delivery] = concurrent.futures.Future()
-        loop.call_soon_threadsafe(lambda: self._spawn(_settle(self._publish(event, text), future)))
+
+        def publish() -> None:
+            self._background.start(_settle(self._publish(event, text, size_bytes), future))
+
+        loop.call_soon_threadsafe(publish)
         return future
 
     def get_streaming_history(self, agent_name: str) -> list[StreamingOutputEvent]:
@@ -360,8 +367,9 @@ class WebSocketManager:
                 "call publish_threadsafe(event) from here"
             )
         self._loop = loop
-        if self._fan_out is not None:
-            self._delivered += self._fan_out.delivered
+        before = self._fan_out
+        if before is not None:
+            self._delivered += before.delivered
         self._fan_out = FanOut(
             loop, self._log, limits=self.limits, evict=self._evict, pinged=self._pinged
         )
@@ -371,9 +379,12 @@ class WebSocketManager:
             else None
         )
         self._heartbeat = Heartbeat()
-        self._background.clear()
+        self._background = Background()
         self._closings = Closings()
         for outbox in list(self._outboxes.values()):  # left over from a loop that has ended
+            outbox.gone = True
+            if outbox.direct is not None and before is not None:
+                outbox.direct.on_pong = None
             self._log.leave(outbox.number, evicted=False)
             self._take_on(outbox.socket, outbox.name)
         return loop, self._fan_out
@@ -419,9 +430,8 @@ class WebSocketManager:
         self._log.leave(outbox.number, evicted=evicted)
         return writer
 
-    def _publish(self, event: Event, text: str) -> Delivery:
+    def _publish(self, event: Event, text: str, size_bytes: int) -> Delivery:
         loop, fan_out = self._bind()
-        size_bytes = len(text) if text.isascii() else len(text.encode())
         if isinstance(event, StreamingOutputEvent):
             self._streaming_history.remember(event, size_bytes)
         delivery = self._log.append(text, size_bytes, time=loop.time(), readers=len(self._outboxes))
@@ -433,6 +443,8 @@ class WebSocketManager:
 
     def _evict(self, outbox: Outbox, reason: str, error: BaseException | None) -> None:
         """Take a client that broke a limit out of the pool at once; close it in the background."""
+        if outbox.gone:
+            return  # an echo from a loop that was left behind
         loop, _ = self._bind()
         lag = self._log.lag(outbox.number, now=loop.time())
         eviction = self._evictions.add(outbox, reason, lag=lag, at=loop.time(), error=error)
@@ -450,7 +462,7 @@ class WebSocketManager:
             outbox.socket, reason=reason, code=eviction.code, after=writer
         ).add_done_callback(lambda _: self._evictions.gone(eviction, at=loop.time()))
         if (hook := self.on_evict) is not None:
-            loop.call_soon(self._tell, hook, eviction)
+            loop.call_soon(self._background.tell, hook, eviction)
 
     def _close(
         self, websocket: Any, *, reason: str, code: int, after: asyncio.Task[None] | None = None
@@ -460,30 +472,9 @@ class WebSocketManager:
             websocket, code=code, reason=reason, timeout=self.limits.close_timeout, after=after
         )
 
-    def _spawn(self, work: Any) -> asyncio.Task[Any]:
-        """Run something in the background, held until it is done."""
-        loop, _ = self._bind()
-        task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, name="flock-ws background")
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return task
 
-    def _tell(self, hook: Callable[[Eviction], object], eviction: Eviction) -> None:
-        """Call on_evict; what it raises harms nobody."""
-        try:
-            result = hook(eviction)
-        except Exception:
-            logger.exception("on_evict raised for %s", eviction.client)
-            return
-        if inspect.isawaitable(result):
-            self._spawn(_log_failure(result, eviction.client))
-
-
-async def _log_failure(work: Any, client: str) -> None:
-    try:
-        await work
-    except Exception:
-        logger.exception("on_evict raised for %s", client)
+def _size_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 async def _settle(delivery: Delivery, future: concurrent.futures.Future[Delivery]) -> None:

@@ -46,8 +46,10 @@ class Outlet(asyncio.Transport):
         selecting = os.name == "posix" and isinstance(loop, asyncio.SelectorEventLoop)
         if socket is not None and bare and selecting:
             self._descriptor = socket.fileno()
-            # With anything in the transport's buffer a direct write would overtake it.
+            # With anything in the transport's buffer a direct write would overtake it. Of what is
+            # there by now it may have told another protocol.
             transport.set_write_buffer_limits(high=0)
+            self.paused = transport.get_write_buffer_size() > 0
 
     def offer(self, frames: bytes) -> bool:
         """Write whole frames, or nothing while earlier ones wait to be sent.
@@ -91,7 +93,8 @@ class Outlet(asyncio.Transport):
 
     def _push(self) -> None:
         rests = self._rests
-        while rests and not self.paused:
+        # Into a broken transport it would go piece by piece, each with a line in the log.
+        while rests and not self.paused and not self._transport.is_closing():
             rest = rests.popleft()
             try:
                 sent = os.write(self._descriptor, rest)

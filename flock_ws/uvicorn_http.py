@@ -53,9 +53,16 @@ class FlockHttpProtocol(H11Protocol):
             self._stop_waiting()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Hand the connection over: it has arrived."""
+        """Hand the connection over: it has arrived.
+
+        Not behind an answer that fills the buffer: nobody would see any more that it is not taken.
+        """
         self._stop_waiting()
+        if self._draining is not None:
+            self.send_400_response("Take the earlier answer before the upgrade.")
+            return
         super().handle_websocket_upgrade(event)
+        self._stop_draining()  # from now on it is the other protocol that is told
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the connection is gone."""

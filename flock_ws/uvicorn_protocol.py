@@ -146,6 +146,6 @@ class FlockWebSocketProtocol(DirectProtocol):
         self._owed_pongs = pongs
 
     def _pay_pongs(self) -> None:
-        if self._owed_pongs is not None and not self.transport.is_closing():
+        if self._owed_pongs is not None and not self.outlet.shut:
             self.transport.write(self._owed_pongs)
         self._owed_pongs = None

@@ -63,6 +63,42 @@ async def test_an_item_may_be_started_again_when_it_expires() -> None:
 
 
 @sim_test
+async def test_an_item_that_begins_anew_when_it_expires_does_not_hold_up_those_after_it() -> None:
+    loop = asyncio.get_running_loop()
+    expired: list[tuple[str, float]] = []
+
+    def again(item: str) -> None:
+        expired.append((item, loop.time()))
+        if item == "a":
+            deadlines.start(item)
+
+    deadlines = Deadlines[str](loop, 1.0, again)
+    deadlines.start("a")
+    await asyncio.sleep(0.25)
+    deadlines.start("b")
+    await asyncio.sleep(1.5)
+    assert expired == [("a", 1.0), ("b", 1.25)]
+
+
+@sim_test
+async def test_an_expiry_that_raises_keeps_no_other_item_from_its_own() -> None:
+    loop = asyncio.get_running_loop()
+    raised: list[dict[str, object]] = []
+    loop.set_exception_handler(lambda _, context: raised.append(context))
+    expired: list[str] = []
+
+    def fail(item: str) -> None:
+        expired.append(item)
+        raise RuntimeError(item)
+
+    deadlines = Deadlines[str](loop, 1.0, fail)
+    deadlines.start("a")
+    deadlines.start("b")
+    await asyncio.sleep(1.5)
+    assert (expired, len(raised)) == (["a", "b"], 2)
+
+
+@sim_test
 async def test_there_is_no_timer_while_nothing_waits() -> None:
     watched = Watched()
     watched.deadlines.start("a")

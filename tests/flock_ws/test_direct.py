@@ -5,7 +5,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
@@ -16,17 +16,7 @@ from flock_ws.direct import Frames, deflated_frame, direct_of, text_frame
 from flock_ws.events import StreamingOutputEvent
 from flock_ws.log import BroadcastLog
 from simulators import HealthyClient, sim_test
-
-
-def said(number: int, size: int = 0) -> StreamingOutputEvent:
-    return StreamingOutputEvent(
-        correlation_id="c",
-        agent_name="agent",
-        run_id="r",
-        output_type="stdout",
-        content="x" * size,
-        sequence=number,
-    )
+from tests.flock_ws.scene import said
 
 
 class Transport:
@@ -250,3 +240,33 @@ async def test_shutdown_does_not_wait_for_a_full_transport() -> None:
     manager.publish(said(0))
     await asyncio.wait_for(manager.shutdown(), 2)
     assert manager.statistics().evicted == {"shutdown": 1}
+
+
+@sim_test
+async def test_before_a_socket_is_accepted_no_frame_goes_past_its_server() -> None:
+    manager, transport = WebSocketManager(), Transport()
+    early = socket(transport)
+    early.application_state = WebSocketState.CONNECTING
+    await manager.add_client(early)
+    await manager.broadcast(said(0))
+    assert ([one.reason for one in manager.evictions], transport.written) == (["send_failed"], [])
+
+
+@sim_test
+async def test_a_socket_in_two_managers_is_kept_by_both() -> None:
+    class Answering(Transport):
+        def ping(self, number: int) -> None:
+            assert self.on_pong is not None
+            asyncio.get_running_loop().call_later(0.1, self.on_pong, number)
+
+    transport = Answering()
+    shared = socket(transport)
+    rooms = WebSocketManager(), WebSocketManager()
+    for room in rooms:
+        await room.add_client(shared)
+        await room.broadcast(said(0))
+    await asyncio.sleep(60)
+    assert [room.evictions for room in rooms] == [(), ()]
+    assert direct_of(shared) is None
+    await rooms[0].remove_client(shared)
+    assert direct_of(shared) is transport

@@ -176,3 +176,34 @@ def test_a_peer_that_has_reset_ends_the_connection_by_the_transports_own_way(
                 await asyncio.shield(line.gone)
 
     asyncio.run(main())
+
+
+def test_a_large_write_to_a_peer_that_has_reset_is_given_up_at_once(
+    patience: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with connected() as (outlet, line, peer):
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            peer.close()
+            outlet.offer(b"x" * 1_000_000)
+            async with asyncio.timeout(patience):
+                await asyncio.shield(line.gone)
+
+    asyncio.run(main())
+    assert caplog.records == []
+
+
+def test_what_was_written_before_there_was_an_outlet_is_not_overtaken(patience: float) -> None:
+    async def main() -> None:
+        async with connected() as (first, line, peer):
+            transport = first._transport
+            transport.set_write_buffer_limits(high=1 << 20)
+            filling = b""
+            while not transport.get_write_buffer_size():
+                transport.write(b"x" * 65_536)
+                filling += b"x" * 65_536
+            line.outlet = Outlet(transport, asyncio.get_running_loop())
+            assert not line.outlet.offer(b"later")
+            assert await read(peer, len(filling), patience) == filling
+
+    asyncio.run(main())

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from flock_ws import WebSocketManager
@@ -25,6 +24,8 @@ from flock_ws.server import listening_socket
 from flock_ws.uvicorn_protocol import FlockWebSocketProtocol
 from simulators.behaviours import Behaviour
 from simulators.sockets import SocketClient
+from tests.flock_ws.scene import said
+from tests.flock_ws.uvicorns import running, until
 
 pytestmark = [
     pytest.mark.sockets,
@@ -42,27 +43,13 @@ UVICORN_PROTOCOLS: dict[str, Any] = {
 
 
 @contextlib.asynccontextmanager
-async def on_uvicorn(app: FastAPI, *, ws: Any) -> AsyncIterator[int]:
-    config = uvicorn.Config(app, ws=ws, lifespan="off", log_level="critical", ws_ping_interval=None)
-    server = uvicorn.Server(config)
-    listener = listening_socket("127.0.0.1", 0)
-    running = asyncio.create_task(server._serve(sockets=[listener]))
-    try:
-        while not server.started and not running.done():  # noqa: ASYNC110  # it tells no other way
-            await asyncio.sleep(0)
-        if running.done():
-            running.result()
-        yield listener.getsockname()[1]
-    finally:
-        for connection in list(server.server_state.connections):
-            connection.transport.abort()
-        server.should_exit = True
-        await running
-        listener.close()
+async def on_uvicorn(app: FastAPI, *, ws: Any) -> AsyncIterator[str]:
+    async with running(app, ws=ws) as server:
+        yield server.url
 
 
 @contextlib.asynccontextmanager
-async def on_hypercorn(app: Any) -> AsyncIterator[int]:
+async def on_hypercorn(app: Any) -> AsyncIterator[str]:
     from hypercorn.asyncio import serve  # noqa: PLC0415  # installed only by the group "servers"
     from hypercorn.config import Config  # noqa: PLC0415  # the same
 
@@ -75,7 +62,7 @@ async def on_hypercorn(app: Any) -> AsyncIterator[int]:
     over = asyncio.Event()
     running = asyncio.create_task(serve(app, config, shutdown_trigger=over.wait))
     try:
-        yield listener.getsockname()[1]
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/ws"
     finally:
         over.set()
         await asyncio.wait([running], timeout=2)
@@ -98,30 +85,13 @@ async def served(name: str, manager: WebSocketManager) -> AsyncIterator[str]:
                 manager.client_said(websocket, await websocket.receive_text())
         await manager.remove_client(websocket)
 
-    on = on_hypercorn(app) if name == "hypercorn" else on_uvicorn(app, ws=UVICORN_PROTOCOLS[name])
-    async with on as port:
+    async with (
+        on_hypercorn(app) if name == "hypercorn" else on_uvicorn(app, ws=UVICORN_PROTOCOLS[name])
+    ) as url:
         try:
-            yield f"ws://127.0.0.1:{port}/ws"
+            yield url
         finally:
             await manager.shutdown()
-
-
-def said(number: int, size_bytes: int = 100) -> StreamingOutputEvent:
-    return StreamingOutputEvent(
-        correlation_id="c",
-        agent_name="agent",
-        run_id="r",
-        output_type="stdout",
-        content="x" * size_bytes,
-        sequence=number,
-    )
-
-
-async def until(condition: Callable[[], object], limit: float) -> None:
-    """Wait for a condition that nobody announces, in turns of the loop."""
-    async with asyncio.timeout(limit):
-        while not condition():  # noqa: ASYNC110  # the socket of a peer has no event
-            await asyncio.sleep(0)
 
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
@@ -162,7 +132,7 @@ def test_a_stalled_client_is_evicted_and_a_healthy_one_beside_it_misses_nothing(
             number = 0
             async with asyncio.timeout(patience):
                 while not manager.evictions:
-                    await manager.broadcast(said(number, 50_000))
+                    await manager.broadcast(said(number, size_bytes=50_000))
                     number += 1
             manager.publish(said(number))
             await healthy.wait_received(number + 1, timeout=patience)
@@ -189,7 +159,7 @@ def test_a_shutdown_tells_the_reading_peer_its_code_and_is_bounded_beside_a_stal
             await until(lambda: len(manager.clients) == 2, patience)
             number = 0
             while max(client.lag.messages for client in manager.statistics().per_client) < 20:
-                manager.publish(said(number, 50_000))
+                manager.publish(said(number, size_bytes=50_000))
                 number += 1
                 await healthy.wait_received(number, timeout=patience)
             began = asyncio.get_running_loop().time()
@@ -229,7 +199,7 @@ def test_an_evicted_connection_is_aborted_where_the_server_lets_it(
             assert connection is not None
             async with asyncio.timeout(patience):
                 while not manager.evictions:
-                    await manager.broadcast(said(0, 50_000))
+                    await manager.broadcast(said(0, size_bytes=50_000))
             await until(lambda: connection.lost, patience)
 
     run(main)
@@ -255,7 +225,7 @@ class Granian:
         return await asyncio.to_thread(self.ask, "GET", "/api/stats")
 
     async def publish(self, number: int, size_bytes: int) -> None:
-        event = said(number, size_bytes).model_dump(mode="json")
+        event = said(number, size_bytes=size_bytes).model_dump(mode="json")
         body = json.dumps({"kind": "StreamingOutputEvent", "event": event})
         await asyncio.to_thread(self.ask, "POST", "/api/events", body)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import uvicorn
@@ -16,31 +16,13 @@ from websockets.uri import parse_uri
 
 from flock_ws import WebSocketManager
 from flock_ws.events import StreamingOutputEvent
-from flock_ws.server import listening_socket
 from flock_ws.uvicorn_direct import DirectProtocol
 from flock_ws.uvicorn_protocol import FlockWebSocketProtocol
-from simulators.behaviours import Behaviour
 from simulators.sockets import SocketClient
+from tests.flock_ws.scene import said
+from tests.flock_ws.uvicorns import running, until
 
 pytestmark = pytest.mark.sockets
-
-
-def said(number: int, size_bytes: int = 100) -> StreamingOutputEvent:
-    return StreamingOutputEvent(
-        correlation_id="c",
-        agent_name="agent",
-        run_id="r",
-        output_type="stdout",
-        content="x" * size_bytes,
-        sequence=number,
-    )
-
-
-async def until(condition: Callable[[], object], limit: float) -> None:
-    """Wait for a condition that nobody announces, in turns of the loop."""
-    async with asyncio.timeout(limit):
-        while not condition():  # noqa: ASYNC110  # the peer's answer has no event here
-            await asyncio.sleep(0)
 
 
 class Watched(FlockWebSocketProtocol):
@@ -84,28 +66,11 @@ async def serving(
                 await websocket.send_text(await websocket.receive_text())
         await manager.remove_client(websocket)
 
-    config = uvicorn.Config(
-        app,
-        ws=Seen,
-        lifespan="off",
-        log_level="critical",
-        ws_ping_interval=None,
-        ws_per_message_deflate=compression,
-    )
-    server = uvicorn.Server(config)
-    listener = listening_socket("127.0.0.1", 0)
-    running = asyncio.create_task(server._serve(sockets=[listener]))
-    try:
-        while not server.started:  # noqa: ASYNC110  # uvicorn tells no other way
-            await asyncio.sleep(0)
-        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/ws", Seen
-    finally:
-        await manager.shutdown()
-        for connection in list(server.server_state.connections):
-            connection.transport.abort()
-        server.should_exit = True
-        await running
-        listener.close()
+    async with running(app, ws=Seen, ws_per_message_deflate=compression) as server:
+        try:
+            yield server.url, Seen
+        finally:
+            await manager.shutdown()
 
 
 @contextlib.asynccontextmanager
@@ -137,16 +102,18 @@ def test_clients_with_any_offer_read_the_same_events_and_are_read(patience: floa
             readers = [await s.enter_async_context(reader(url, offer)) for offer in OFFERS.values()]
             await until(lambda: len(manager.clients) == len(readers), patience)
             sizes = [0, 255, 256, 10_000, 70_000]
-            events = [said(number, size) for number, size in enumerate(sizes)]
+            events = [said(number, content="x" * size) for number, size in enumerate(sizes)]
             for event in events:
                 manager.publish(event)
-            await manager.broadcast(said(99, 300))
-            expected = [event.model_dump_json() for event in [*events, said(99, 300)]]
+            await manager.broadcast(said(99, size_bytes=300))
+            expected = [event.model_dump_json() for event in [*events, said(99, size_bytes=300)]]
             async with asyncio.timeout(patience):
                 for connection in readers:
                     got = [await connection.recv() for _ in expected]
                     assert [len(text) for text in got] == [len(text) for text in expected]
-                    assert [said(0).model_validate_json(text).sequence for text in got] == [
+                    assert [
+                        StreamingOutputEvent.model_validate_json(text).sequence for text in got
+                    ] == [
                         *range(len(sizes)),
                         99,
                     ]
@@ -172,7 +139,7 @@ def test_one_compressed_result_serves_all_who_agreed_on_the_same_window(patience
             for offer in (*[OFFERS["takeover"]] * 3, OFFERS["narrow"], OFFERS["none"]):
                 await s.enter_async_context(reader(url, offer))
             await until(lambda: len(manager.clients) == 5, patience)
-            await manager.broadcast(said(0, 5_000))
+            await manager.broadcast(said(0, size_bytes=5_000))
             assert len(seen.offered) == 5
             different = {id(frames): frames for frames in seen.offered}.values()
             deflated = [frames for frames in different if frames[0] == 0xC1]
@@ -187,7 +154,7 @@ def test_without_the_switch_nobody_gets_a_compressed_frame(patience: float) -> N
         manager = WebSocketManager()
         async with serving(manager) as (url, seen), reader(url, OFFERS["takeover"]) as connection:
             await until(lambda: manager.clients, patience)
-            await manager.broadcast(said(0, 5_000))
+            await manager.broadcast(said(0, size_bytes=5_000))
             assert "Sec-WebSocket-Extensions" not in connection.response.headers  # type: ignore[union-attr]  # it was answered
             assert [frames[0] for frames in seen.offered] == [0x81]
 
@@ -202,23 +169,6 @@ def test_an_answer_that_comes_alone_does_not_go_through_the_parser(patience: flo
             await manager.broadcast(said(0))
             await until(lambda: manager.statistics().per_client[0].round_trip, patience)
             assert seen.parsed == []
-
-    asyncio.run(main())
-
-
-def test_a_peer_that_reads_nothing_is_out_soon_at_a_trickle_of_events(patience: float) -> None:
-    async def main() -> None:
-        manager = WebSocketManager(ack_interval=0.1, ack_timeout=0.3)
-        async with serving(manager) as (url, _), SocketClient(url, Behaviour.stalled()):
-            await until(lambda: manager.clients, patience)
-            began = asyncio.get_running_loop().time()
-            async with asyncio.timeout(patience):
-                while not manager.evictions:
-                    await manager.broadcast(said(0, 300))
-                    await asyncio.sleep(0.01)
-            (eviction,) = manager.evictions
-            assert eviction.reason == "no_ack"
-            assert eviction.at - began <= manager.limits.ack_interval + 0.3 + 2
 
     asyncio.run(main())
 

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import uvicorn
 
 from flock_ws.inbound import Refusals, refusals
-from flock_ws.server import listening_socket
 from flock_ws.uvicorn_http import FlockHttpProtocol
 from flock_ws.uvicorn_protocol import FlockWebSocketProtocol
+from tests.flock_ws.uvicorns import running
 
 pytestmark = pytest.mark.sockets
 
@@ -25,10 +24,16 @@ UPGRADE = (
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 LARGE = b"x" * 4 * 1024 * 1024
+SOME = b"x" * 48 * 1024
+"""More than the kernel takes at once, and less than what uvicorn waits for."""
+
+
+def ask(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Answer a request with its body, and ``/large`` with 4 MiB; say hello over a WebSocket."""
+    """Answer a request with its body or by its path; say hello over a WebSocket."""
     message = await receive()
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
@@ -40,34 +45,18 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         message = await receive()
         body += message.get("body", b"")
     if message["type"] == "http.request":
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        answer = LARGE if scope["path"] == "/large" else body
+        answer = {"/large": LARGE, "/some": SOME}.get(scope["path"], body)
+        length = (b"content-length", str(len(answer)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
         await send({"type": "http.response.body", "body": answer})
 
 
 @contextlib.asynccontextmanager
 async def serving(*, patient: float) -> AsyncIterator[tuple[int, Refusals]]:
     count = refusals()
-    config = uvicorn.Config(
-        application,
-        http=FlockHttpProtocol.limited(handshake_timeout=patient, refusals=count),
-        ws=FlockWebSocketProtocol,
-        lifespan="off",
-        log_level="critical",
-        ws_ping_interval=None,
-    )
-    server = uvicorn.Server(config)
-    with contextlib.closing(listening_socket("127.0.0.1", 0)) as listener:
-        running = asyncio.create_task(server._serve(sockets=[listener]))
-        while not server.started:  # noqa: ASYNC110  # uvicorn tells no other way
-            await asyncio.sleep(0)
-        try:
-            yield listener.getsockname()[1], count
-        finally:
-            for connection in list(server.server_state.connections):
-                connection.transport.abort()
-            server.should_exit = True
-            await running
+    http = FlockHttpProtocol.limited(handshake_timeout=patient, refusals=count)
+    async with running(application, http=http, ws=FlockWebSocketProtocol) as server:
+        yield server.port, count
 
 
 async def ended(reader: asyncio.StreamReader, patience: float) -> bytes:
@@ -152,13 +141,50 @@ def test_a_connection_that_became_a_websocket_has_arrived(patience: float) -> No
     asyncio.run(main())
 
 
+def test_a_websocket_asked_for_behind_an_answer_that_is_on_its_way_stays(patience: float) -> None:
+    async def main() -> None:
+        async with serving(patient=BRISK) as (port, count):
+            narrow = socket.socket()
+            narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            narrow.connect(("127.0.0.1", port))
+            reader, writer = await asyncio.open_connection(sock=narrow)
+            silent, other = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(ask("/some") + UPGRADE)
+            async with asyncio.timeout(patience):
+                await reader.readuntil(b"\r\n\r\n")
+                assert await reader.readexactly(len(SOME)) == SOME
+                assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+                await ended(silent, patience)  # the time of the younger connection is over
+                writer.write(b"\x81\x80\0\0\0\0")
+                assert await reader.readexactly(7) == b"\x81\x05hello"
+            assert count["answer_timeout"] == 0
+            writer.transport.abort()
+            other.transport.abort()
+
+    asyncio.run(main())
+
+
+def test_a_websocket_asked_for_behind_an_answer_that_fills_the_buffer_is_refused(
+    patience: float,
+) -> None:
+    async def main() -> None:
+        async with serving(patient=10.0) as (port, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(ask("/large") + UPGRADE)
+            answers = await ended(reader, patience)
+            assert answers.find(b"HTTP/1.1 400 ") > len(LARGE)
+            writer.transport.abort()
+
+    asyncio.run(main())
+
+
 def test_an_answer_that_is_not_taken_in_time_is_given_up(patience: float) -> None:
     async def main() -> None:
         async with serving(patient=HASTY) as (port, count):
             with contextlib.closing(socket.socket()) as deaf:
                 deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
                 deaf.connect(("127.0.0.1", port))
-                deaf.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                deaf.sendall(ask("/large"))
                 async with asyncio.timeout(patience):
                     while not count["answer_timeout"]:  # noqa: ASYNC110  # nobody announces it
                         await asyncio.sleep(0)

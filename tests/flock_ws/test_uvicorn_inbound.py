@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import uvicorn
 
 from flock_ws.inbound import Refusals, refusals
-from flock_ws.server import listening_socket
 from flock_ws.uvicorn_protocol import FlockWebSocketProtocol
 from simulators.sockets import SocketClient
 from simulators.tcp.frames import BINARY, CONTINUATION, PING, TEXT, encode_frame
+from tests.flock_ws.uvicorns import running
 
 pytestmark = pytest.mark.sockets
 
@@ -53,27 +52,10 @@ class Served:
 @contextlib.asynccontextmanager
 async def serving(*, rate: float | None = None) -> AsyncIterator[Served]:
     served = Served()
-    config = uvicorn.Config(
-        served,
-        ws=FlockWebSocketProtocol.limited(max_inbound_rate=rate, refusals=served.count),
-        lifespan="off",
-        log_level="critical",
-        ws_max_size=65_536,
-        ws_ping_interval=None,
-    )
-    server = uvicorn.Server(config)
-    with contextlib.closing(listening_socket("127.0.0.1", 0)) as listener:
-        served.port = listener.getsockname()[1]
-        running = asyncio.create_task(server._serve(sockets=[listener]))
-        while not server.started:  # noqa: ASYNC110  # uvicorn tells no other way
-            await asyncio.sleep(0)
-        try:
-            yield served
-        finally:
-            for connection in list(server.server_state.connections):
-                connection.transport.abort()
-            server.should_exit = True
-            await running
+    protocol = FlockWebSocketProtocol.limited(max_inbound_rate=rate, refusals=served.count)
+    async with running(served, ws=protocol, ws_max_size=65_536) as server:
+        served.port = server.port
+        yield served
 
 
 @pytest.mark.parametrize(
@@ -142,30 +124,61 @@ def test_who_sends_too_large_a_message_is_counted_once(patience: float) -> None:
     asyncio.run(main())
 
 
-def test_who_does_not_read_is_owed_the_last_pongs_only(patience: float) -> None:
-    pings = 4_000
+async def ping_without_reading(deaf: socket.socket, port: int, payloads: list[bytes]) -> None:
+    """Come in and send pings, whose answers fill every buffer."""
+    loop = asyncio.get_running_loop()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    deaf.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    await loop.sock_connect(deaf, ("127.0.0.1", port))
+    await loop.sock_sendall(deaf, UPGRADE)
+    assert await loop.sock_recv(deaf, 12) == b"HTTP/1.1 101"
+    for payload in payloads:
+        await loop.sock_sendall(deaf, encode_frame(PING, payload))
 
+
+async def hear(deaf: socket.socket, last: bytes) -> bytes:
+    """Read at last, until something certain was said."""
+    heard = b""
+    while last not in heard:
+        piece = await asyncio.get_running_loop().sock_recv(deaf, 65_536)
+        assert piece
+        heard += piece
+    return heard
+
+
+PINGS = [f"{number:0125d}".encode() for number in range(4_000)]
+PONG = b"\x8a\x7d"
+
+
+def test_who_does_not_read_is_owed_the_last_pongs_only(patience: float) -> None:
     async def main() -> bytes:
-        loop = asyncio.get_running_loop()
         async with serving() as served:
             with contextlib.closing(socket.socket()) as deaf:
-                deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-                deaf.setblocking(False)  # noqa: FBT003 - the standard library's signature
-                await loop.sock_connect(deaf, ("127.0.0.1", served.port))
-                await loop.sock_sendall(deaf, UPGRADE)
-                assert await loop.sock_recv(deaf, 12) == b"HTTP/1.1 101"
-                payloads = (f"{number:0125d}".encode() for number in range(pings))
                 async with asyncio.timeout(patience):
-                    for payload in payloads:
-                        await loop.sock_sendall(deaf, encode_frame(PING, payload))
-                    await loop.sock_sendall(deaf, encode_frame(TEXT, b"that was all"))
+                    await ping_without_reading(deaf, served.port, PINGS)
+                    said = encode_frame(TEXT, b"that was all")
+                    await asyncio.get_running_loop().sock_sendall(deaf, said)
                     assert (await served.heard.get())["type"] == "websocket.receive"
-                    heard = b""
-                    while f"{pings - 1:0125d}".encode() not in heard:
-                        piece = await loop.sock_recv(deaf, 65_536)
-                        assert piece
-                        heard += piece
-                return heard
+                    return await hear(deaf, PINGS[-1])
 
     # Each takes 127 bytes; what the kernel's buffers hold of the first ones is answered too.
-    assert asyncio.run(main()).count(b"\x8a\x7d") < pings / 2
+    assert asyncio.run(main()).count(PONG) < len(PINGS) / 2
+
+
+def test_no_pong_that_was_owed_follows_the_close(patience: float) -> None:
+    async def main() -> bytes:
+        async with serving() as served:
+            with contextlib.closing(socket.socket()) as deaf:
+                async with asyncio.timeout(patience):
+                    await ping_without_reading(deaf, served.port, PINGS)
+                    reserved = b"\xf1\x80\0\0\0\0"
+                    await asyncio.get_running_loop().sock_sendall(deaf, reserved)
+                    assert (await served.heard.get())["code"] == 1002
+                    heard = await hear(deaf, b"\x03\xeareserved bits must be 0")
+                    with contextlib.suppress(OSError):
+                        while piece := await asyncio.get_running_loop().sock_recv(deaf, 65_536):
+                            heard += piece
+                    return heard
+
+    heard = asyncio.run(main())
+    assert PONG not in heard[heard.index(b"\x03\xea") :]
