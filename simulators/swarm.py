@@ -455,9 +455,8 @@ class Swarm:
         """Look again and again, a few turns of the loop first, then after longer and longer."""
         loop = asyncio.get_running_loop()
         deadline, turns, pause = loop.time() + limit, 10, 0.001
-        while (
-            not condition() and loop.time() < deadline
-        ):  # what a foreign manager does fires nothing
+        # What a foreign manager does fires nothing.
+        while not condition() and loop.time() < deadline:
             turns -= 1
             if turns > 0:
                 await asyncio.sleep(0)
