@@ -11,14 +11,12 @@ from tests.flock_ws.scene import joined, now, numbers, said
 
 
 @sim_test
-async def test_ten_thousand_healthy_clients_wait_for_a_hundred_stalled_ones_once_and_briefly() -> (
-    None
-):
+async def test_a_thousand_clients_wait_for_a_hundred_stalled_ones_once_and_briefly() -> None:
     manager = WebSocketManager()
-    healthy = [HealthyClient() for _ in range(10_000)]
+    healthy = [HealthyClient() for _ in range(1_000)]
     await joined(manager, *healthy, *(StalledClient() for _ in range(100)))
     first = await manager.broadcast(said(0))
-    assert (now(), first.delivered, first.evicted) == (0.5, 10_000, 100)
+    assert (now(), first.delivered, first.evicted) == (0.5, 1_000, 100)
     await manager.broadcast(said(1))
     assert now() == 0.5
     assert {len(client.received) for client in healthy} == {2}
@@ -129,7 +127,7 @@ async def test_two_managers_share_nothing() -> None:
 @sim_test
 async def test_nothing_is_left_behind_by_clients_that_come_and_go() -> None:
     manager = WebSocketManager(1, enable_heartbeat=True, pong_timeout=0.5)
-    for number in range(200):
+    for number in range(50):
         clients = [HealthyClient(), StalledClient(abortable=True), DeadClient()]
         await joined(manager, *clients)
         await manager.broadcast(said(number))

@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import httpx
 import pytest
-from websockets.sync.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 from flock_ws import server
 from flock_ws.app import create_app
@@ -197,12 +198,16 @@ def test_accepted_connections_inherit_the_tuned_options() -> None:
 
 
 @pytest.mark.sockets
-def test_options_reach_the_manager_and_those_it_does_not_take_are_told(theirs: Path) -> None:
-    options = ("--manager", "theirs:Sequential", "--send-timeout", "1")
-    with Serving(*options, cwd=theirs) as serving:
-        serving.stop()
-    assert serving.complaints == (
-        "flock-ws: warning: theirs:Sequential takes no send_timeout: --send-timeout has no effect\n"
+def test_an_option_that_the_manager_does_not_take_is_told(
+    theirs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(theirs)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with contextlib.closing(listening_socket("127.0.0.1", 0)) as taken:  # so it does not begin
+        port = str(taken.getsockname()[1])
+        main(["serve", "--port", port, "--manager", "theirs:Sequential", "--send-timeout", "1"])
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "flock-ws: warning: theirs:Sequential takes no send_timeout: --send-timeout has no effect"
     )
 
 
@@ -286,21 +291,30 @@ def test_a_manager_that_will_not_end_is_left_by_force(theirs: Path) -> None:
     assert "leaving by force" in serving.complaints
 
 
-@pytest.mark.sockets
-def test_a_client_that_reads_is_told_with_1012() -> None:
+@pytest.fixture(scope="module")
+def interrupted() -> Iterator[tuple[Serving, ClientConnection]]:
+    """A server after Ctrl-C, and who was connected to it."""
     with Serving() as serving, connect(serving.told["url"]) as client:
-        serving.stop()
-        with contextlib.suppress(Exception):
-            client.recv(timeout=10)
-        assert client.close_code == 1012
+        serving.stop(signal.SIGINT)
+        yield serving, client
 
 
 @pytest.mark.sockets
-def test_ctrl_c_ends_it_with_130_and_in_silence() -> None:
-    with Serving() as serving:
-        code, took = serving.stop(signal.SIGINT)
-    assert (code, serving.complaints) == (130, "")
-    assert took < STOP_LIMIT
+def test_ctrl_c_ends_it_with_130_and_in_silence(
+    interrupted: tuple[Serving, ClientConnection],
+) -> None:
+    serving, _ = interrupted
+    assert (serving.process.returncode, serving.complaints) == (130, "")
+
+
+@pytest.mark.sockets
+def test_a_client_that_reads_is_told_with_1012(
+    interrupted: tuple[Serving, ClientConnection],
+) -> None:
+    _, client = interrupted
+    with pytest.raises(ConnectionClosed):
+        client.recv(timeout=10)
+    assert client.close_code == 1012
 
 
 # What cannot begin
