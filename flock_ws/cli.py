@@ -64,12 +64,19 @@ COMMANDS: dict[str, Command] = {
     ),
 }
 
-_EXAMPLES = """\
+_EPILOG = """\
+exit codes:
+  0    every promise was kept, or what was asked for is done
+  1    a promise was broken
+  2    wrong usage, or something that is needed is missing
+  3    a load test could not tell
+  130  Ctrl-C
+
 examples:
   flock-ws check yourapp.ws:ConnectionManager
       which promises your manager keeps, and how it breaks the others
   flock-ws serve --events 100
-      the reference manager on ws://127.0.0.1:8000/ws, with 100 events a second to look at
+      the reference manager on ws://127.0.0.1:8000/ws, with 100 events a second
   flock-ws serve --manager yourapp.ws:ConnectionManager
       the same application around your own manager
   flock-ws load --scenario storm
@@ -121,14 +128,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="flock-ws",
         usage="flock-ws [--traceback] COMMAND [OPTION ...]",
-        description="A reference WebSocket broadcast manager, and the test bench that proves it, "
+        description="A reference WebSocket broadcast manager, and the test bench that proves it,\n"
         f"or anybody else's.\n\ncommands:\n{commands}",
-        epilog=_EXAMPLES,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"flock-ws {_version()}")
-    _add_traceback(parser)
+    _add_global(parser)
     return parser
 
 
@@ -139,12 +145,13 @@ def whole_parser() -> argparse.ArgumentParser:
     it knows the name only.
     """
     parser = argparse.ArgumentParser(prog="flock-ws", allow_abbrev=False)
-    _add_traceback(parser)
+    _add_global(parser)
     commands = parser.add_subparsers()
     for name, entry in COMMANDS.items():
         command = commands.add_parser(name, help=entry.help, allow_abbrev=False)
         with contextlib.suppress(ImportError):
             importlib.import_module(entry.module).add_arguments(command)
+        _add_traceback(command)
     return parser
 
 
@@ -158,6 +165,11 @@ def _command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
     module.add_arguments(parser)
     _add_traceback(parser)
     return parser
+
+
+def _add_global(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", action="version", version=f"flock-ws {_version()}")
+    _add_traceback(parser)
 
 
 def _add_traceback(parser: argparse.ArgumentParser) -> None:

@@ -61,9 +61,22 @@ _LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
 
 _EPILOG = """\
 Standard output is one JSON line with the address, once clients can come:
-  {"event": "listening", "host": "127.0.0.1", "port": 43121, "url": "ws://127.0.0.1:43121/ws", ...}
-Open http://127.0.0.1:43121/ to look. Publish with POST /api/events; GET /docs shows all.
-Ctrl-C (exit code 130) or SIGTERM (0) ends it within 3 s, whatever the clients do.
+  {"event": "listening", "port": 43121, "url": "ws://127.0.0.1:43121/ws", ...}
+Open http://127.0.0.1:43121/ to look. Publish with POST /api/events; GET /docs
+shows all. It ends within 3 s when asked to, whatever the clients do.
+
+exit codes:
+  0    SIGTERM
+  2    wrong usage, or the address is taken
+  130  Ctrl-C
+
+examples:
+  flock-ws serve --demo
+      a page on http://127.0.0.1:8000/ where a stalled client is one click away
+  flock-ws serve --manager yourapp.ws:ConnectionManager --events 100
+      your manager under a stream of events, in the same application
+  flock-ws serve --host 0.0.0.0 --read-token-file r --publish-token-file p
+      for others, who need the tokens that are in those two files
 """
 
 

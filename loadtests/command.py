@@ -34,7 +34,7 @@ exit codes:
   0  every promise was kept
   1  a promise was broken; the last line says which
   2  wrong usage, or the server is not there
-  3  the run could not tell: too short, interrupted, or the generator was the bottleneck
+  3  the run could not tell: too short, interrupted, or slowed by the generator
 
 examples:
   flock-ws load
@@ -44,8 +44,17 @@ examples:
   flock-ws load --manager yourapp.ws:ConnectionManager
       your manager in the reference application
   flock-ws load ws://127.0.0.1:8000/ws --duration 60
-      a server that is there already; what cannot be seen from outside is not offered
+      a server that is there already, as far as it can be judged from outside
 """
+
+
+class _Suggested(tuple[str, ...]):
+    """Words that a shell offers; any other is taken, too, and judged by who knows more of it."""
+
+    __slots__ = ()
+
+    def __contains__(self, word: object) -> bool:
+        return True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,11 +70,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--scenario",
         default="storm",
+        choices=_Suggested(catalogue.BUILT_IN),
         metavar="NAME|FILE",
         help="one of --list, or the path of your own .toml file [%(default)s]",
     )
     add("--list", action="store_true", help="list the scenarios and what each proves")
-    add("--show", metavar="NAME", help="print the file of a scenario, to copy and change")
+    add(
+        "--show",
+        choices=_Suggested(catalogue.BUILT_IN),
+        metavar="NAME",
+        help="print the file of a scenario, to copy and change",
+    )
     add("--list-metrics", action="store_true", help="list what a threshold can ask for")
     add(
         "--threshold",
@@ -112,7 +127,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         default=Path("run.json"),
-        metavar="PATH",
+        metavar="FILE",
         help="where the record of the run is written [%(default)s]",
     )
     add(

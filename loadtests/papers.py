@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add an option for each kind of report."""
     group = parser.add_argument_group("reports")
     for name, what in _KINDS.items():
-        group.add_argument(f"--{name}", type=Path, metavar="PATH", help=f"write {what}")
+        group.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write {what}")
 
 
 def check(arguments: argparse.Namespace) -> None:

@@ -35,13 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs",
         nargs="*",
         type=Path,
-        metavar="RUN",
+        metavar="FILE",
         help="what `flock-ws load --output` wrote: one, or the one before and the one after",
     )
     parser.add_argument(
         "--json", action="store_true", help="write verdicts, answers and ratios as JSON instead"
     )
-    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a RUN")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of a record")
     papers.add_arguments(parser)
 
 

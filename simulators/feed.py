@@ -17,7 +17,13 @@ __all__ = ["add_arguments", "run"]
 
 _USAGE = 2
 _BROKEN_PIPE = 141
-_EXAMPLES = """\
+_EPILOG = """\
+exit codes:
+  0    all are written
+  2    wrong usage, or a FILE that cannot be read
+  130  Ctrl-C
+  141  whoever read them has had enough
+
 examples:
   flock-ws events --rate 100 --count 6000 --seed 1 > events.jsonl
       a minute of three agents at work; the same seed writes the same file
@@ -28,26 +34,41 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.epilog = _EXAMPLES
-    parser.add_argument("--rate", type=float, default=100.0, help="events per second [100]")
-    parser.add_argument(
+    parser.epilog = _EPILOG
+    add = parser.add_argument
+    add("--rate", type=float, default=100.0, metavar="PER_SECOND", help="events a second [100]")
+    add(
         "--arrivals",
         choices=("steady", "poisson", "bursts"),
         default="steady",
-        help="how they come [steady]",
+        help="how they come [%(default)s]",
     )
-    parser.add_argument("--burst", type=int, default=20, help="events in one burst [20]")
-    parser.add_argument("--count", type=int, help="stop after so many [never]")
-    parser.add_argument("--seed", type=int, default=0, help="what everything follows from [0]")
-    parser.add_argument("--agents", type=int, default=3, help="agents at work at once [3]")
-    parser.add_argument("--error-rate", type=float, default=0.05, help="share that fails [0.05]")
-    parser.add_argument(
-        "--payload-bytes", type=int, default=0, help="added to each published message [0]"
+    add("--burst", type=int, default=20, metavar="N", help="events in one burst [%(default)s]")
+    add("--count", type=int, metavar="N", help="stop after so many [never]")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the same one writes the same [%(default)s]",
     )
-    parser.add_argument("--replay", metavar="FILE", help="play recorded events instead")
-    parser.add_argument(
-        "--live", action="store_true", help="write each event at its time, not all at once"
+    add("--agents", type=int, default=3, metavar="N", help="agents at work at once [%(default)s]")
+    add(
+        "--error-rate",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="of the agents' runs that fail [%(default)s]",
     )
+    add(
+        "--payload-bytes",
+        type=int,
+        default=0,
+        metavar="BYTES",
+        help="added to each published message [%(default)s]",
+    )
+    add("--replay", metavar="FILE", help="play recorded events instead")
+    add("--live", action="store_true", help="write each event at its time, not all at once")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -30,20 +30,21 @@ _EPILOG = """\
 exit codes:
   0  every MUST that the manager offers is kept
   1  one is broken, an expected failure passed, or nothing could be judged
-  2  wrong usage, nothing to import, or it cannot be told how the manager is used
+  2  wrong usage, nothing to import, or nobody can tell how the manager is used
 
 examples:
   flock-ws check myapp.ws:ConnectionManager
-      every check on one manager: a class, a function that makes one, or an instance
+      every check on a manager: a class, a function that makes one, an instance
   flock-ws check myapp.ws:manager --select heartbeat,evict.socket_is_closed
-      some checks: ids, areas, patterns, levels (MUST) or classes of mistakes (D19)
+      some checks: ids, areas, patterns, levels (MUST) or classes (D19)
   flock-ws check myapp.ws:manager --no-sockets
       in virtual time only: nothing opens a socket
-  flock-ws check myapp.ws:Hub --join 'enter(websocket, room)' --broadcast 'tell(room, message)'
+  flock-ws check myapp.ws:Hub --join 'enter(websocket, room)' \\
+                              --broadcast 'tell(room, message)'
       what adds a client and what sends to all, where it cannot be told
   flock-ws check myapp.ws:Old myapp.ws:New --html report.html
       two managers side by side
-  flock-ws check --app myapp.main:app --publish 'POST /events {"text": "{message}"}'
+  flock-ws check myapp.main:app --publish 'POST /say {"text": "{message}"}'
       an application, from outside; what makes it broadcast is mostly found out
   flock-ws check ws://127.0.0.1:8000/ws --say '{message}'
       a server that runs, by what its clients see; up to 40 MB go through it

@@ -1,9 +1,13 @@
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from flock_ws.cli import COMMANDS, Command, main
+
+OURS = tuple(COMMANDS)
 
 MODULE = """
 import argparse
@@ -58,6 +62,35 @@ def test_the_help_teaches_with_an_example(capsys: pytest.CaptureFixture[str]) ->
         main(["--help"])
     assert ended.value.code == 0
     assert "flock-ws serve --events 100" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in OURS)], ids=" ".join)
+def test_a_help_fits_eighty_columns_and_shows_examples_and_exit_codes(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert [line for line in told.splitlines() if len(line) > 80] == []
+    example = shlex.join(["flock-ws", *words])
+    assert f"\n  {example} " in told.partition("\nexamples:\n")[2]
+    assert "\n  2" in told.partition("\nexit codes:\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("module", "taught"),
+    [
+        ("flock_ws", "flock-ws serve --events 100"),
+        ("simulators.faults", "python -m simulators.faults > docs/faults.md"),
+    ],
+)
+def test_what_python_runs_as_a_module_teaches_with_an_example(module: str, taught: str) -> None:
+    told = subprocess.run(  # noqa: S603  # our own interpreter and constant words
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True
+    )
+    assert taught in told.stdout
 
 
 def test_the_help_of_a_command_shows_its_options(capsys: pytest.CaptureFixture[str]) -> None:
