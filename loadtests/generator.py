@@ -98,8 +98,8 @@ class Crew:
         busy += " and the server" if servers else ""
         there = f"{cores} cores" if cores > 1 else "1 core"
         return (
-            f"{busy} share {there}: they carry no more than fewer would, and what comes late may be"
-            " their own doing"
+            f"{busy} share {there}: they carry no more than fewer would, and what is late may be"
+            " their doing"
         )
 
 

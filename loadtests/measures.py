@@ -374,7 +374,11 @@ def around_capacity(asked: Asked) -> str:
         + (f" and {counted(step.dropped)} of them were dropped" if step.dropped else "")
         for step in steps[-2:]
     ]
-    end = "" if asked.case.search_broke else "; the limit never broke: it carries more"
+    end = ""
+    if not asked.case.search_broke:
+        end = "; the limit never broke: it carries more"
+    elif (doubt := steps[-1].doubt) is not None:
+        end = f"; {doubt}: the server may carry more"
     return f"{', '.join(told)}{end}"
 
 

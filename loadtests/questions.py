@@ -310,8 +310,8 @@ def generator(case: Case) -> Answer:
     limits, told = case.scenario.limits, case.record.results.generator
     doubt, more = case.doubt, ""
     # What was carried before is a number all the same, and a threshold may ask for no more.
-    if doubt is not None and case.search_broke and case.steps[0].kept:
-        doubt, more = None, f"; {doubt}: the server may carry more"
+    if doubt is not None and (carried := [step.clients for step in case.steps if step.kept]):
+        doubt, more = None, f"; valid up to {counted(max(carried))} clients: {doubt}"
     return Answer(
         key="run.generator",
         question="Is the run itself valid?",

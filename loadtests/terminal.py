@@ -66,12 +66,12 @@ class Terminal:
             events = f"{one.rate:g} events/s of {one.size_bytes} bytes for {one.duration:g} s"
             self._hung(" " * 10, f"{_clients(one)}; {events}", style="dim")
 
-    def _hung(self, head: str, told: str, *, style: str = "") -> None:
+    def _hung(self, head: str, told: str, *, style: str = "", head_style: str = "bold") -> None:
         """Write a text beside its head; what is too long for a line goes on below itself."""
         lines = Text(printable(told)).wrap(self._console, max(20, self._console.width - len(head)))
         for line in lines:
             line.rstrip()
-            self._console.print(Text.assemble((head, "bold"), (line.plain, style)))
+            self._console.print(Text.assemble((head, head_style), (line.plain, style)))
             head = " " * len(head)
 
     def metrics(self, metrics: Iterable[Metric]) -> None:
@@ -133,8 +133,7 @@ class Terminal:
             return
         self._told_at = progress.time
         if progress.note:
-            line = f"{progress.time:4.0f} s  {printable(progress.note)}"
-            self._console.print(Text(line, style="cyan"))
+            self._hung(f"{progress.time:4.0f} s  ", progress.note, style="cyan", head_style="cyan")
             return
         parts = [f"clients {progress.clients}/{progress.asked}"]
         if progress.published is not None:

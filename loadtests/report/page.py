@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 
 from loadtests.answers import Answer, Verdict, counted, seconds
+from loadtests.capacity import Step
 from loadtests.case import Case
 from loadtests.histogram import Histogram
 from loadtests.record import Record
 from loadtests.report import fates, heat, lines
-from loadtests.report.comparison import compare, differences
+from loadtests.report.comparison import Compared, compare, differences, notable
 from loadtests.report.documents import Run
 from loadtests.report.ledger import CODES, closes, entries
 from loadtests.report.markup import (
@@ -215,8 +216,7 @@ class _Sections:
                 counted(step.pushes),
                 number(step.latency, "seconds"),
                 bad(step.dropped),
-                badge(Verdict.PASS if step.kept else Verdict.FAIL)
-                + (f" {text(step.doubt)}" if step.doubt else ""),
+                badge(_kept(step)) + (f" {text(step.doubt)}" if step.doubt else ""),
             ]
             for step in case.steps
         ]
@@ -342,14 +342,23 @@ def _comparison(before: Record, after: Record, titles: Sequence[str]) -> Iterato
     if apart := differences(before, after):
         yield f'<p><b class="worse">Not the same load.</b> {text("; ".join(apart))}</p>'
     head = ["metric", f"#{titles[0]}", f"#{titles[-1]}", "#ratio"]
-    compared = []
-    for row in compare(before, after):
-        tint = "" if row.better is None else "better" if row.better else "worse"
-        ratio = f'<span class="{tint}">{text(row.ratio_told)}</span>' if tint else row.ratio_told
-        told = [text(one) for one in (row.name, row.before_told, row.after_told)]
-        compared.append([*told, ratio])
-    yield from table("Before and after", head, compared)
-    yield "</section>"
+    rows = compare(before, after)
+    yield from table("What clearly changed", head, map(_compared, notable(rows)))
+    yield '<details class="plain"><summary>Every metric</summary>'
+    yield from table("Every metric", head, map(_compared, rows))
+    yield "</details></section>"
+
+
+def _compared(row: Compared) -> list[str]:
+    tint = "" if row.better is None else "better" if row.better else "worse"
+    ratio = f'<span class="{tint}">{text(row.ratio_told)}</span>' if tint else row.ratio_told
+    return [*(text(one) for one in (row.name, row.before_told, row.after_told)), ratio]
+
+
+def _kept(step: Step) -> Verdict:
+    if step.kept:
+        return Verdict.PASS
+    return Verdict.FAIL if step.doubt is None else Verdict.INCONCLUSIVE
 
 
 def _options(cohort: dict[str, object]) -> str:

@@ -115,7 +115,10 @@ def test_what_was_carried_before_the_generator_broke_the_limit_counts() -> None:
     scenario = CAPACITY.changed(thresholds=("capacity.clients >= 5",))
     judgement = judge(searched(0.01, 0.02, 0.5, generator_lag=0.4, scenario=scenario))
     assert judgement.exit_code == 0
-    assert "(p95): the server may carry more" in judgement.answers[-1].seen
+    *_, number, _, validity = judgement.answers
+    assert number.seen.startswith("5; 5 clients had a p95 of 20 ms, 8 clients had a p95 of 500 ms")
+    assert number.seen.endswith("its loop lagged 400 ms (p95): the server may carry more")
+    assert "; valid up to 5 clients: the load generator was the bottleneck" in validity.seen
 
 
 def test_a_limit_that_the_generator_broke_at_once_is_no_number() -> None:

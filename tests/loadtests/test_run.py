@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from typing import Any
 import pytest
 
 from flock_ws.cli import main
-from loadtests.catalogue import BUILT_IN, built_in, text
+from loadtests.catalogue import BUILT_IN, built_in, read, text
+from loadtests.live import Progress
 from loadtests.metrics import METRICS
+from loadtests.run import execute
+from loadtests.verdict import Judgement, judge
 
 pytestmark = pytest.mark.sockets
 
@@ -35,6 +39,9 @@ LENIENT = [
     *("--threshold", "evicted.trains.max < 9"),
     *("--threshold", "publisher.block_max < 9"),
 ]
+FEW: dict[str, Any] = {"rate": 50.0, "size_bytes": 1_200}
+"""As many bytes a second in a quarter of the events, which is what a run costs."""
+
 WRONG = {
     "naive": "waits_for_all:SequentialManager",
     "gathering": "common_pattern:GatheringManager",
@@ -43,7 +50,7 @@ WRONG = {
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> str:
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of the scenario that the page on own scenarios shows.
 
     What it asks of the time that things take must not depend on how busy this machine is.
@@ -51,37 +58,39 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("scenario") / "mine.toml"
     shown = PAGE.read_text().partition("```toml\n")[2].partition("```")[0]
     path.write_text(f"{shown}{PATIENT}")
-    return str(path)
+    return path
 
 
-def load(*words: str, output: Path) -> tuple[int, str, str, dict[str, Any]]:
-    done = subprocess.run(  # noqa: S603 - our own program
-        [*FLOCK, "load", *words, "--output", str(output)],
-        cwd=MANAGERS,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    form = json.loads(output.read_text()) if output.exists() else {}
-    return done.returncode, done.stdout, done.stderr, form
+def load(*words: str, output: Path) -> dict[str, Any]:
+    """Run the command in this process; its server and its generator have their own."""
+    code = main(["load", *words, "--output", str(output)])
+    form: dict[str, Any] = json.loads(output.read_text())
+    assert code == form["exit_code"]
+    return form
 
 
 @pytest.fixture(scope="module")
-def failed(own: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """Run the scenario with three wrong managers at the same time; what each left behind."""
-    folder = tmp_path_factory.mktemp("wrong")
-    runs = {}
-    for name, manager in WRONG.items():
-        words = ["load", "--scenario", own, "--manager", manager]
-        runs[name] = subprocess.Popen(  # noqa: S603 - our own program
-            [*FLOCK, *words, "--output", str(folder / f"{name}.json")],
-            cwd=MANAGERS,
-            stdout=subprocess.DEVNULL,
-        )
-    codes = {name: run.wait(timeout=LIMIT) for name, run in runs.items()}
-    assert set(codes.values()) == {1}
-    return {name: json.loads((folder / f"{name}.json").read_text()) for name in runs}
+def kept(own: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a run with the reference left behind, where locust's own options would disturb it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCUST_USERS", "1")
+        patch.setenv("LOCUST_PROCESSES", "2")
+        output = tmp_path_factory.mktemp("kept") / "run.json"
+        return load("--scenario", str(own), *LENIENT, output=output)
+
+
+@pytest.fixture(scope="module")
+def failed(own: Path) -> dict[str, Judgement]:
+    """Run the scenario with three wrong managers at the same time; how each was judged."""
+    scenario = read(own).changed(**FEW | {"size_bytes": 4_800}, duration=4.6)
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor() as threads:
+        # A server looks for its manager in the working directory.
+        patch.chdir(MANAGERS)
+        runs = {
+            name: threads.submit(lambda manager: judge(execute(scenario, manager=manager)), manager)
+            for name, manager in WRONG.items()
+        }
+        return {name: run.result(timeout=LIMIT) for name, run in runs.items()}
 
 
 @contextmanager
@@ -106,52 +115,46 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"{text!r} did not come in:\n{seen}")
 
 
-def test_the_reference_passes_and_locust_counted_every_push(own: str, tmp_path: Path) -> None:
-    code, shown, _, form = load("--scenario", own, *LENIENT, output=tmp_path / "run.json")
-    assert code == 0, shown
-    assert f"PASS: {len(form['answers'])} questions answered as expected" in shown
-    assert form["verdict"] == "PASS"
-    results = form["record"]["results"]
+def test_the_reference_passes_and_locust_counted_every_push(kept: dict[str, Any]) -> None:
+    # Whatever is asked of time may stay open on a busy machine, and for no other reason.
+    assert kept["verdict"] != "FAIL", kept["line"]
+    assert [one for one in kept["reasons"] if "no core free" not in one] == []
+    results = kept["record"]["results"]
     healthy = [client for client in results["clients"] if client["cohort"] == "dashboards"]
     received = sum(client["received"] for client in healthy)
     assert received == 8 * 1_200
     entries = {entry["name"]: entry for entry in results["statistics"]}
     assert entries["push dashboards"]["num_requests"] == received
     reasons = {
-        one["client"].partition("-")[0]: one for one in form["record"]["server"]["evictions"]
+        one["client"].partition("-")[0]: one for one in kept["record"]["server"]["evictions"]
     }
     assert reasons["laptops"]["reason"] == reasons["snails"]["reason"] == "send_timeout"
 
 
 @pytest.mark.parametrize("name", ["naive", "without_timeout"])
 def test_a_manager_that_waits_for_everybody_never_evicts(
-    name: str, failed: dict[str, dict[str, Any]]
+    name: str, failed: dict[str, Judgement]
 ) -> None:
-    reasons = failed[name]["reasons"]
+    reasons = failed[name].reasons
+    assert failed[name].exit_code == 1
     assert reasons[0] == "laptops and snails clients were never evicted"
     assert reasons[1].startswith("the publisher was blocked for")
-    assert "healthy clients missed up to" in failed[name]["line"]
+    assert "healthy clients missed up to" in failed[name].line
 
 
-def test_a_manager_that_forgets_whom_it_drops_leaves_zombies(
-    failed: dict[str, dict[str, Any]],
-) -> None:
-    reason = failed["gathering"]["reasons"][0]
+def test_a_manager_that_forgets_whom_it_drops_leaves_zombies(failed: dict[str, Judgement]) -> None:
+    assert failed["gathering"].exit_code == 1
+    reason = failed["gathering"].reasons[0]
     assert "evicted clients still had their connection at the end" in reason
 
 
-def test_a_run_too_short_to_fill_the_pipe_is_inconclusive(own: str, tmp_path: Path) -> None:
-    code, shown, _, form = load("--scenario", own, "--duration", "2", output=tmp_path / "run.json")
-    assert code == 3, shown
-    assert "after laptops clients stopped reading, and" in form["line"]
-    assert "s are needed: try --duration" in form["line"]
-
-
-def test_an_absent_server_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    code, shown, told, form = load("ws://127.0.0.1:9/ws", output=tmp_path / "run.json")
-    assert (code, shown, form) == (2, "", {})
-    assert told.count("\n") == 1
-    assert "nothing listens at 127.0.0.1:9" in told
+def test_a_run_too_short_to_fill_the_pipe_is_inconclusive(own: Path, tmp_path: Path) -> None:
+    words = ["--scenario", str(own), "--rate", "50", "--size", "1200", "--duration", "2"]
+    form = load(*words, output=tmp_path / "run.json")
+    assert form["exit_code"] == 3, form["line"]
+    told = " ".join(form["reasons"])
+    assert "after laptops clients stopped reading, and" in told
+    assert "s are needed: try --duration" in told
 
 
 @pytest.mark.parametrize(
@@ -165,6 +168,7 @@ def test_an_absent_server_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
         (["--threshold", "healthy.latency.p98 < 1"], "there is no metric 'healthy.latency.p98'"),
         (["--threshold", "healthy.latency.p99"], "it must be one comparison"),
         (["--threshold", "healthy.latency.p99[soon] < 1"], "storm has no window 'soon'"),
+        (["ws://127.0.0.1:9/ws"], "nothing listens at 127.0.0.1:9"),
         (["ws://h/ws", "--manager", "a:B"], "leave out the URL"),
         (["--no-publish"], "--no-publish needs the URL"),
         (["--manager", "nowhere:Manager"], "the server did not start: there is no module"),
@@ -174,9 +178,11 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["load", *words, "--output", str(tmp_path / "run.json")]) == 2
-    told = capsys.readouterr().err
+    shown, told = capsys.readouterr()
+    assert shown == ""
     assert told.count("\n") == 1
     assert message in told
+    assert not (tmp_path / "run.json").exists()
 
 
 def test_the_list_names_every_scenario_with_what_it_proves(
@@ -209,25 +215,32 @@ def test_an_output_that_cannot_be_written_is_found_before_the_run(
     assert "there is no folder" in told.err
 
 
-def test_a_server_that_dies_in_the_middle_fails_with_the_time(own: str, tmp_path: Path) -> None:
-    output = tmp_path / "run.json"
+def test_a_server_that_dies_in_the_middle_fails_with_the_time(own: Path) -> None:
+    notes: list[str] = []
     with started("serve", "--port", "0") as server:
         assert server.stdout is not None
         url = json.loads(server.stdout.readline())["url"]
-        words = ["load", url, "--scenario", own, "--duration", "60", "--output", str(output)]
-        with started(*words) as run:
-            read_until(run, "publishing begins")
-            server.kill()
-            read_until(run, "the server is gone")
-            assert run.wait(timeout=LIMIT) == 1
-    line = json.loads(output.read_text())["line"]
-    assert "FAIL: the server died" in line
-    assert "nothing listens any more" in line
+
+        def kill_it_in_the_middle(progress: Progress) -> None:
+            notes.append(progress.note)
+            if progress.note == "publishing begins":
+                server.kill()
+
+        scenario = read(own).changed(**FEW, duration=60)
+        record = execute(scenario, url=url, on_progress=kill_it_in_the_middle)
+    judgement = judge(record)
+    assert judgement.exit_code == 1
+    assert "FAIL: the server died" in judgement.line
+    assert "nothing listens any more" in judgement.line
+    assert any(note.startswith("the server is gone") for note in notes)
 
 
-def test_ctrl_c_ends_a_run_within_five_seconds_with_what_there_is(own: str, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_run_within_five_seconds_with_what_there_is(
+    own: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "run.json"
-    words = ["load", "--scenario", own, "--duration", "60", "--output", str(output)]
+    words = ["load", "--scenario", str(own), "--rate", "50", "--size", "1200"]
+    words += ["--duration", "60", "--output", str(output)]
     with started(*words) as run:
         read_until(run, "publishing begins")
         began = time.monotonic()

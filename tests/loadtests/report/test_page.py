@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.answers import Verdict
+from loadtests.capacity import Step
 from loadtests.report import page, watching
 from loadtests.report.documents import Run
 
@@ -98,6 +100,26 @@ def test_nothing_is_fetched(kept: Run, broken: Run) -> None:
     }
     assert targets == {"data:,"}
     assert "connect-src" not in page.render([kept])
+
+
+def test_of_two_runs_what_clearly_changed_stands_before_every_metric(
+    kept: Run, broken: Run
+) -> None:
+    text = page.render([kept, broken])
+    changed, fold, everything = text.partition("<summary>Every metric</summary>")
+    assert fold
+    assert "healthy.received" in changed
+    assert "dead.duplicated" not in changed
+    assert "dead.duplicated" in everything
+
+
+def test_a_step_that_the_generator_broke_is_no_fault_of_the_servers() -> None:
+    steps = {"fit": None, "unfit": "the load generator was the bottleneck there"}
+    broke = [
+        Step(clients=9, pushes=50, latency=0.5, dropped=0, kept=False, doubt=doubt)
+        for doubt in steps.values()
+    ]
+    assert [page._kept(step) for step in broke] == [Verdict.FAIL, Verdict.INCONCLUSIVE]
 
 
 def test_an_id_is_given_once_even_where_two_runs_share_a_page(kept: Run, broken: Run) -> None:

@@ -167,7 +167,7 @@ def silent(small: Any, *, manager: str = "flock_ws.manager:WebSocketManager") ->
     """Return a run with a client that came to answer no ping, and was not dropped for it."""
     server = {"heartbeat_interval": 1.0, "pong_timeout": 2.0}
     cohorts = (*small.scenario.cohorts, Cohort(name="never_pongs", user="never_pongs", count=1))
-    record = small.kept(small.scenario.changed(cohorts=cohorts, server=server))
+    record: Record = small.kept(small.scenario.changed(cohorts=cohorts, server=server))
     record.server.manager, record.server.started_here = manager, True
     record.results.clients.append(small.client("never_pongs-1"))
     return record
