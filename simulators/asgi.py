@@ -67,6 +67,9 @@ def websocket_scope(
         path: the path of the request.
         connection: offered as an extension.
     """
+    extensions: dict[str, Any] = {"websocket.http.response": {}}
+    if connection is not None:
+        extensions["flock_ws"] = {"connection": connection}
     return {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -81,5 +84,5 @@ def websocket_scope(
         "headers": list(_HEADERS),
         "subprotocols": [],
         "state": {},
-        "extensions": {} if connection is None else {"flock_ws": {"connection": connection}},
+        "extensions": extensions,
     }

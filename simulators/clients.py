@@ -32,7 +32,8 @@ __all__ = ["FakeClient"]
 
 _DEFAULT_WIRE = Wire.uvicorn(filled=True)
 _HEALTHY = Behaviour.healthy()
-_ABNORMAL = 1006
+# What a server answers to an upgrade that the application closes.
+_REFUSED = 403
 _CONNECTED = WebSocketState.CONNECTED
 _DISCONNECTED = WebSocketState.DISCONNECTED
 _MISUSES_KEPT = 100
@@ -206,10 +207,12 @@ class FakeClient(WebSocket):
 
     def stall(self) -> None:
         """Stop reading, and keep the connection."""
+        self._move_in()
         self._peer.stall()
 
     def resume(self) -> None:
         """Read again."""
+        self._move_in()
         self._peer.resume()
 
     def heal(self) -> None:
@@ -218,6 +221,7 @@ class FakeClient(WebSocket):
         A peer that is gone stays so; if the path kept that from the server, it learns of it now.
         """
         self._calls = None
+        self._move_in()
         self._peer.heal()
 
     def die(self, *, how: Literal["reset", "fin"] = "reset") -> None:
@@ -227,6 +231,7 @@ class FakeClient(WebSocket):
         """
         if how not in {"reset", "fin"}:
             raise OptionError(f"how must be 'reset' or 'fin', not {how!r}")
+        self._move_in()
         if how == "reset":
             self._peer.reset()
         else:
@@ -240,6 +245,7 @@ class FakeClient(WebSocket):
         """
         if (why := close_travels(code, reason)) is not None:
             raise OptionError(why)
+        self._move_in()
         self._peer.leave(code, reason)
 
     def say(self, message: str | bytes | Mapping[str, Any]) -> None:
@@ -250,6 +256,7 @@ class FakeClient(WebSocket):
         """
         if not self.connected:
             raise SimulatorError(f"{self!r} cannot say anything: it is not connected")
+        self._move_in()
         self._peer.say(message)
 
     async def wait_received(self, count: int, *, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # the limit is part of the error
@@ -387,6 +394,9 @@ class FakeClient(WebSocket):
         if message["type"] == "websocket.accept":
             await peer.accept()
             return
+        if message["type"].startswith("websocket.http.response."):
+            peer.deny(message.get("status", _REFUSED))
+            return
         code, reason = message.get("code", 1000), message.get("reason") or ""
         now = self._link.now
         if peer.accepted and (why := close_travels(code, reason)) is not None:
@@ -396,8 +406,7 @@ class FakeClient(WebSocket):
             if peer.observer is not None:
                 peer.observer("close_called", now, self.close_called)
         if not peer.accepted:
-            # A server answers the upgrade with HTTP 403 then.
-            peer.leave(_ABNORMAL)
+            peer.deny(_REFUSED)
             return
         if peer.conduct is not None:
             peer.conduct.closing()
@@ -428,6 +437,11 @@ class FakeClient(WebSocket):
         if loop is not self._loop:
             self._loop = loop
             self._peer.bind(loop)
+
+    def _move_in(self) -> None:
+        """Live on the loop that runs, if one does."""
+        if (loop := _running_loop()) is not None:
+            self._bind(loop)
 
     def _notice_late(self) -> None:
         if self.close_called is not None:

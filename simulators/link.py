@@ -155,11 +155,14 @@ class Link(Generic[F]):
         return Lag(self._unread_messages, self._unread_bytes)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Live on this loop from now on: its clock counts."""
+        """Live on this loop from now on: its clock counts, also for what is under way."""
         for timer in (self._timer, self._travelling):
             if timer is not None:
                 timer.cancel()
         self._timer = self._travelling = None
+        if self._arrivals and self.loop is not None:
+            later = loop.time() - self.loop.time()
+            self._arrivals = deque((at + later, frame, size) for at, frame, size in self._arrivals)
         self.loop = loop
         self._next_read = loop.time()
         self._latest = 0.0

@@ -106,6 +106,7 @@ class Peer:
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Live on this loop."""
         self.link.bind(loop)
+        self.uplink.bind()
         if self.conduct is not None:
             self.conduct.bind(loop)
 
@@ -181,6 +182,12 @@ class Peer:
             self.end(code, reason)
             self._lose_later(code, reason)
 
+    def deny(self, status: int) -> None:
+        """Take the server's refusal of the upgrade, an HTTP status."""
+        if self.link.open:
+            self.lose({"type": "websocket.disconnect", "code": _ABNORMAL})
+            self._end_later(f"HTTP {status}")
+
     def lose_again(self) -> None:
         """Let the server notice once more that it is gone."""
         again = {"type": "websocket.disconnect", "code": self._wire.lost_code}
@@ -247,13 +254,13 @@ class Peer:
         if self.observer is not None and not unless:
             self.observer(what, self.link.now, None)
 
-    def _end_later(self) -> None:
+    def _end_later(self, reason: str = "") -> None:
         """See the end when the news of it has arrived."""
         delay = self.link.delay()
         if delay and self.link.loop is not None:
-            self.link.loop.call_later(delay, self.end, _ABNORMAL, "")
+            self.link.loop.call_later(delay, self.end, _ABNORMAL, reason)
         else:
-            self.end(_ABNORMAL, "")
+            self.end(_ABNORMAL, reason)
 
     def _lose_half(self, message: Message) -> None:
         if self.link.open:

@@ -112,6 +112,10 @@ class Uplink:
             case _:
                 pass
 
+    def bind(self) -> None:
+        """Live on the link's loop from now on: times of another one mean nothing."""
+        self._latest = self._busy_until = 0.0
+
     def heal(self) -> None:
         """Have no faults from now on. What is under way stays so."""
         self.muted = False

@@ -21,7 +21,7 @@ def _connection(client: FakeClient) -> ServerConnection:
 
 @sim_test
 async def test_only_an_abortable_client_offers_a_connection() -> None:
-    assert FakeClient().scope["extensions"] == {}
+    assert "flock_ws" not in FakeClient().scope["extensions"]
     assert not _connection(FakeClient(abortable=True)).lost
 
 
@@ -89,4 +89,4 @@ async def test_lost_callbacks_are_called_once_even_if_they_come_late() -> None:
 def test_a_scope_quotes_the_name() -> None:
     scope = websocket_scope("a b&c", number=1, path="/ws")
     assert scope["query_string"] == b"client=a%20b%26c"
-    assert scope["extensions"] == {}
+    assert scope["extensions"] == {"websocket.http.response": {}}

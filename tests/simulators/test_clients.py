@@ -45,24 +45,24 @@ async def test_it_is_a_websocket_that_was_accepted() -> None:
     assert client.client.host == "127.0.0.1"
 
 
-@sim_test
-async def test_it_can_be_accepted_by_the_application() -> None:
-    client = FakeClient(accepted=False, name="late", path="/live")
-    assert "not accepted" in repr(client)
-    with pytest.raises(RuntimeError, match="accept"):
-        await client.send_text("too early")
-    await client.accept()
-    assert client.connected
-    await client.send_text("now")
-    assert client.messages == ["now"]
-    assert client.url.path == "/live"
+def test_what_is_under_way_goes_on_by_the_clock_of_the_loop_that_runs() -> None:
+    client = FakeClient(wire=Wire(latency=1))
 
+    async def first() -> None:
+        await asyncio.sleep(100)
+        client.say("a")
+        assert await client.receive_text() == "a"
+        await client.send_text("b")
 
-@sim_test
-async def test_a_close_before_accept_is_a_refusal() -> None:
-    client = FakeClient(accepted=False)
-    await client.close(1008)
-    assert await client.wait_closed() == Closed(1006, "", 0.0)
+    async def second() -> tuple[float, float]:
+        client.say("c")
+        assert await client.receive_text() == "c"
+        heard = _time()
+        await client.wait_received(1)
+        return heard, _time()
+
+    simulate(first)
+    assert simulate(second) == (1.0, 1.0)
 
 
 @sim_test

@@ -79,8 +79,9 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
 
 
 @functools.cache
-def fields_of(fault: type[Fault]) -> dict[str, st.SearchStrategy[Any]]:
+def fields_of(kind: str) -> dict[str, st.SearchStrategy[Any]]:
     """Return a strategy for each field of a fault."""
+    fault = FAULTS[kind]
     hints = get_type_hints(fault, include_extras=True)
     return {field.name: values(hints[field.name]) for field in dataclasses.fields(fault)}
 
@@ -89,7 +90,7 @@ def fields_of(fault: type[Fault]) -> dict[str, st.SearchStrategy[Any]]:
 def faults(draw: st.DrawFn) -> Fault:
     """Draw a fault of any kind."""
     fault = FAULTS[draw(st.sampled_from(sorted(FAULTS)))]
-    fields = {name: draw(field) for name, field in fields_of(fault).items()}
+    fields = {name: draw(field) for name, field in fields_of(fault.kind).items()}
     if fault is Reset and fields["when"] == "before_accept":
         fields.update(after_messages=None, after_seconds=None)
     return fault(**fields)
