@@ -1,6 +1,6 @@
 """Draw who imports whom, from the source: one band for each package, from the ground up.
 
-A module stands right of everything that it imports from its own package. A line that follows from
+A module stands below everything that it imports from its own package. A line that follows from
 others is left out.
 
     python docs/draw_imports.py > docs/images/imports.svg
@@ -15,14 +15,17 @@ from pathlib import Path
 
 PACKAGES = ("flock_ws", "simulators", "loadtests")
 
-WIDTH, CHIP, ROW, PAD = 1240, 18, 24, 14
-LETTER = 6.6
+WIDTH, HEAD, PAD = 900, 34, 14
+CHIP, LINE, LEVEL = 18, 24, 38
+"""Heights: of a module, from one line of modules to the next, and from level to level."""
+LEAST_GAP, WIDEST_GAP = 10, 40
+LETTER = 6.8
 
 STYLE = """
   text { font: 11px system-ui, sans-serif; fill: #24292f } .band { fill: #f6f8fa; stroke: #d0d7de }
   .package { font-size: 14px; font-weight: 600 } .chip { fill: #fff; stroke: #afb8c1 }
   .folder { fill: #ddf4ff; stroke: #54aeff } .edge { fill: none; stroke: #8c959f; opacity: .45 }
-  .soft { fill: #57606a }
+  .soft { fill: #57606a } .name { text-anchor: middle }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .band { fill: #161b22; stroke: #30363d } .soft { fill: #9198a1 }
     .chip { fill: #0d1117; stroke: #484f58 } .folder { fill: #0c2d6b; stroke: #388bfd }
@@ -113,43 +116,62 @@ def reduced(edges: Graph) -> Graph:
 
 def band(package: str, top: int) -> tuple[list[str], int]:
     """Draw one package, and return its height too."""
-    edges, files = graph(package), units(package)
-    columns: dict[int, list[str]] = {}
-    for name, depth in sorted(depths(edges).items()):
-        columns.setdefault(depth, []).append(name)
-    tallest = max(len(names) for names in columns.values())
-    height = 34 + tallest * ROW + PAD
-    step = (WIDTH - 2 * PAD) / len(columns)
-    places: dict[str, tuple[float, float, float]] = {}
-    heights: dict[str, float] = {}
-    drawn = reduced(edges)
-    for depth, names in sorted(columns.items()):
+    drawn = reduced(graph(package))
+    levels: dict[int, list[str]] = {}
+    for name, depth in sorted(depths(graph(package)).items()):
+        levels.setdefault(depth, []).append(name)
+    places: dict[str, tuple[float, int, float]] = {}
+    y = top + HEAD
+    for _, names in sorted(levels.items()):
         # Near to what it imports, so that lines are short.
-        names.sort(key=lambda name: sum(heights[o] for o in drawn[name]) / max(1, len(drawn[name])))
-        free = (tallest - len(names)) * ROW / 2
-        for row, name in enumerate(names):
-            label = f"{name}/" if len(files[name]) > 1 or _is_folder(package, name) else name
-            heights[name] = top + 34 + free + row * ROW
-            places[name] = (PAD + depth * step, heights[name], 10 + LETTER * len(label))
+        names.sort(key=lambda name: _middle([places[one] for one in drawn[name]]))
+        for line in lines(package, names):
+            spare = WIDTH - 2 * PAD - sum(wide for _, wide in line)
+            gap = min(WIDEST_GAP, spare / (len(line) + 1))
+            x = PAD + (spare - gap * (len(line) - 1)) / 2
+            for name, wide in line:
+                places[name] = (x, y, wide)
+                x += wide + gap
+            y += LINE
+        y += LEVEL - LINE
+    height = y - LEVEL + CHIP + PAD - top
     parts = [
         f'<rect class="band" x="1" y="{top}" width="{WIDTH - 2}" height="{height}" rx="8"/>',
         f'<text class="package" x="{PAD}" y="{top + 21}">{package}</text>',
     ]
     for name, uses in sorted(drawn.items()):
-        x, y, _ = places[name]
-        for other in sorted(uses):
-            left, low, wide = places[other]
-            parts.append(
-                f'<path class="edge" d="M{left + wide:.0f} {low + CHIP / 2:.0f}'
-                f"C{left + wide + 30:.0f} {low + CHIP / 2:.0f} {x - 30:.0f} {y + CHIP / 2:.0f} "
-                f'{x:.0f} {y + CHIP / 2:.0f}"/>'
-            )
+        parts += [edge(places[other], places[name]) for other in sorted(uses)]
     for name, (x, y, wide) in sorted(places.items()):
         kind, slash = ("folder", "/") if _is_folder(package, name) else ("chip", "")
-        at = f'x="{x:.0f}" y="{y:.0f}" width="{wide:.0f}" height="{CHIP}" rx="4"'
+        at = f'x="{x:.0f}" y="{y}" width="{wide:.0f}" height="{CHIP}" rx="4"'
         parts.append(f'<rect class="{kind}" {at}/>')
-        parts.append(f'<text x="{x + 5:.0f}" y="{y + 13:.0f}">{name}{slash}</text>')
+        label = f'<text class="name" x="{x + wide / 2:.0f}" y="{y + 13}">{name}{slash}</text>'
+        parts.append(label)
     return parts, height
+
+
+def lines(package: str, names: list[str]) -> list[list[tuple[str, float]]]:
+    """Break a level into lines that fit: names with their widths."""
+    found: list[list[tuple[str, float]]] = [[]]
+    for name in names:
+        wide = 10 + LETTER * (len(name) + _is_folder(package, name))
+        if sum(one + LEAST_GAP for _, one in found[-1]) + wide > WIDTH - 2 * PAD:
+            found.append([])
+        found[-1].append((name, wide))
+    return found
+
+
+def edge(above: tuple[float, int, float], below: tuple[float, int, float]) -> str:
+    """Draw one line from what is imported down to what imports it."""
+    x, y = _middle([above]), above[1] + CHIP
+    to, end = _middle([below]), below[1]
+    bend = (end - y) / 2
+    curve = f"M{x:.0f} {y}C{x:.0f} {y + bend:.0f} {to:.0f} {end - bend:.0f} {to:.0f} {end}"
+    return f'<path class="edge" d="{curve}"/>'
+
+
+def _middle(places: list[tuple[float, int, float]]) -> float:
+    return sum(x + wide / 2 for x, _, wide in places) / len(places) if places else 0.0
 
 
 def _is_folder(package: str, name: str) -> bool:

@@ -351,7 +351,7 @@ class FanOut:
             raise error
 
     def _fail(self, outbox: Outbox, error: BaseException) -> None:
-        """_Evict a client whose send raised; its task needs no cancelling."""
+        """Evict a client whose send raised; its task needs no cancelling."""
         if not outbox.gone:
             outbox.writer = None
             self._evict(outbox, "send_failed", error)
@@ -413,7 +413,7 @@ class FanOut:
                 self._check_lag(outbox)
 
     def _check_lag(self, outbox: Outbox) -> None:
-        """_Evict a busy client that is too far behind; who had no turn yet is not slow."""
+        """Evict a busy client that is too far behind; who had no turn yet is not slow."""
         if outbox.gone or outbox.number >= self._log.end:
             return
         lag = self._log.lag(outbox.number, now=self._loop.time())
