@@ -20,7 +20,7 @@ from flock_ws.errors import FlockError
 from flock_ws.server import listening_socket
 from loadtests.errors import LoadTestError
 
-__all__ = ["load_app", "main"]
+__all__ = ["load_app", "main", "settings"]
 
 _TASKS_CANCELLED_AFTER = 1
 _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -76,6 +76,18 @@ class _Announced(uvicorn.Server):
             sys.stdout.flush()
 
 
+def settings(app: Any) -> uvicorn.Config:
+    """Return how an application is served: who drops a client is the application, or nobody."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        ws_per_message_deflate=False,
+        # It would drop clients in the application's stead, and a run could not tell.
+        ws_ping_timeout=None,
+        timeout_graceful_shutdown=_TASKS_CANCELLED_AFTER,
+    )
+
+
 def main() -> int:
     """Serve until SIGTERM; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.hosting")
@@ -89,16 +101,9 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     url = f"ws://127.0.0.1:{listener.getsockname()[1]}{options.path}"
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        ws_per_message_deflate=False,
-        # It would drop clients in the application's stead, and a run could not tell.
-        ws_ping_timeout=None,
-        timeout_graceful_shutdown=_TASKS_CANCELLED_AFTER,
-    )
+    line = json.dumps({"event": "listening", "url": url})
     with closing(listener):
-        _Announced(config, json.dumps({"event": "listening", "url": url})).run(sockets=[listener])
+        _Announced(settings(app), line).run(sockets=[listener])
     return 0
 
 

@@ -1,3 +1,4 @@
+import socket
 import time
 from itertools import count
 from typing import Any

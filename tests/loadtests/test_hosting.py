@@ -1,13 +1,15 @@
 """Applications of others, from ``MODULE:APP`` to an ASGI application."""
 
+import inspect
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from flock_ws import server
 from loadtests.errors import LoadTestError
-from loadtests.hosting import load_app
+from loadtests.hosting import load_app, settings
 
 CODE = """\
 async def app(scope, receive, send): ...
@@ -60,3 +62,8 @@ def test_what_is_no_application_is_told_with_the_reason(name: str, path: str, me
 def test_a_missing_module_is_named() -> None:
     with pytest.raises(LoadTestError, match="No module named 'nowhere_at_all'"):
         load_app("nowhere_at_all:app")
+
+
+def test_no_keepalive_of_the_server_drops_a_client_in_the_applications_stead(name: str) -> None:
+    assert settings(load_app(f"{name}:app")).ws_ping_timeout is None
+    assert inspect.signature(server.serve).parameters["ping_timeout"].default is None

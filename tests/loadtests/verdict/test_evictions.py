@@ -72,6 +72,15 @@ def test_a_threshold_on_evictions_is_held_against_no_run_that_was_too_short(
     assert ("the run was too short for that" in found.reason) is short
 
 
+def test_a_run_that_somebody_ended_early_is_not_advised_to_last_longer(small: Any) -> None:
+    record = small.kept()
+    small.leave_alone(record, "stalled-1")
+    record.publishing, record.interrupted_at = (small.start, small.faults + 2.0), 10.0
+    found = small.answer(record, "evicted.stalled")
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.reason.endswith("stopped reading, and 6.0 s are needed")
+
+
 def test_who_was_evicted_in_a_short_run_was_evicted_all_the_same(small: Any) -> None:
     record = small.kept()
     record.publishing = (small.start, small.faults + 4.5)
