@@ -45,12 +45,22 @@ class FlockHttpProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take a piece of a request."""
-        if self._arriving is None:
-            self._await_request()
         super().data_received(data)
-        # Before the first request there is no cycle, whatever uvicorn's annotation says.
-        if getattr(self.cycle, "more_body", True) is False:
+        self._look()
+
+    def on_response_complete(self) -> None:
+        """Go on with what came behind the request that was answered."""
+        super().on_response_complete()
+        self._look()
+
+    def _look(self) -> None:
+        """Wait for the rest of a request, if there is a part of one."""
+        state = self.conn.their_state
+        begun = state is h11.IDLE and self.conn.trailing_data[0]
+        if not (begun or state is h11.SEND_BODY):
             self._stop_waiting()
+        elif self._arriving is None and not self.transport.is_closing():
+            self._await_request()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand the connection over: it has arrived.

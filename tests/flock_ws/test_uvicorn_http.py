@@ -123,6 +123,24 @@ def test_the_second_request_of_a_connection_has_its_own_time(patience: float) ->
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["in one piece", "answered between"])
+def test_the_head_of_a_second_request_is_bounded_too(together: bool, patience: float) -> None:  # noqa: FBT001 - a case
+    async def main() -> None:
+        async with serving(patient=HASTY) as (port, count):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HEAD + b"body" + (b"GET / HT" if together else b""))
+            async with asyncio.timeout(patience):
+                await reader.readuntil(b"body")
+            assert count["handshake_timeout"] == 0
+            if not together:
+                writer.write(b"GET / HT")
+            assert await ended(reader, patience) == b""
+            assert count["handshake_timeout"] == 1
+            writer.transport.abort()
+
+    asyncio.run(main())
+
+
 def test_a_connection_that_became_a_websocket_has_arrived(patience: float) -> None:
     async def main() -> None:
         async with serving(patient=BRISK) as (port, count):
