@@ -12,7 +12,6 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from simulators.behaviours import Behaviour
@@ -175,12 +174,7 @@ class ChildClient:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """End the process."""
         await self.stop()
 

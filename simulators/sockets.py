@@ -15,7 +15,6 @@ import os
 import socket
 import ssl as tls
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 
 from simulators import faults
@@ -325,12 +324,7 @@ class SocketClient(Actor):
         await self.connect()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Leave."""
         try:
             await self.leave()

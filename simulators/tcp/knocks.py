@@ -10,7 +10,6 @@ import os
 import socket
 import ssl as tls
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Final, Self
 
 from simulators.errors import OptionError, SimulatorError
@@ -196,11 +195,6 @@ class HandshakeClient:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Free everything."""
         await self.free()

@@ -10,7 +10,6 @@ import os
 import socket
 import ssl as tls
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
 from simulators.errors import SimulatorError
@@ -261,11 +260,6 @@ class Line:
         """Return the line, which is open already."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Free the socket."""
         await self.free()

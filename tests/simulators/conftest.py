@@ -5,9 +5,12 @@ import base64
 import contextlib
 import hashlib
 import importlib.util
+import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 import pytest
@@ -116,6 +119,37 @@ class Served:
     def blocked(self) -> bool:
         """Whether a send waits for a client."""
         return any(not connection.writable.is_set() for connection in self.connections)
+
+
+@pytest.fixture
+def loop() -> Iterator[Any]:
+    """Give a loop in virtual time that does not run, and close it."""
+    from simulators.clock import SimLoop  # noqa: PLC0415 - few need it
+
+    loop = SimLoop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def server_process() -> Callable[..., AbstractContextManager[tuple[int, str]]]:
+    """Give a function that serves the reference in a process of its own; its id and its URL."""
+
+    @contextlib.contextmanager
+    def make(*options: str) -> Iterator[tuple[int, str]]:
+        with subprocess.Popen(  # noqa: S603 - options of our own tests
+            [sys.executable, "-m", "flock_ws", "serve", "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            try:
+                yield process.pid, json.loads(process.stdout.readline())["url"]
+            finally:
+                process.kill()
+
+    return make
 
 
 @pytest.fixture

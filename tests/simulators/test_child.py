@@ -1,13 +1,10 @@
 """A client in a process of its own: stopped, woken, killed; and a server short of descriptors."""
 
 import asyncio
-import contextlib
-import json
 import os
-import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 import pytest
@@ -97,25 +94,12 @@ def test_that_it_cannot_connect_is_told() -> None:
     asyncio.run(main())
 
 
-@contextlib.contextmanager
-def server_process() -> Iterator[tuple[int, str]]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "flock_ws", "serve", "--port", "0", "--loop", "asyncio"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield process.pid, json.loads(process.stdout.readline())["url"]
-        finally:
-            process.kill()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
-def test_a_server_without_descriptors_serves_who_it_has_and_newcomers_afterwards() -> None:
+def test_a_server_without_descriptors_serves_who_it_has_and_newcomers_afterwards(
+    server_process: Callable[..., AbstractContextManager[tuple[int, str]]],
+) -> None:
     async def main() -> None:
-        with server_process() as (process_id, url):
+        with server_process("--loop", "asyncio") as (process_id, url):
             async with SocketClient(url) as old:
                 with few_descriptors(process_id, FdExhaustion(spare=1)):
                     async with SocketClient(url):

@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,13 +12,6 @@ from simulators.errors import (
     SimulatorError,
 )
 from simulators.runs import sim_test, simulate
-
-
-@pytest.fixture
-def loop() -> Iterator[SimLoop]:
-    loop = SimLoop()
-    yield loop
-    loop.close()
 
 
 def _sim_loop() -> SimLoop:

@@ -114,7 +114,7 @@ class TestSecurely:
 
         async def main() -> None:
             async with serve(ssl_certfile=str(CERTIFICATE)) as served:
-                behaviour = Behaviour(name=fault.kind, faults=(fault,))
+                behaviour = Behaviour.of(fault)
                 async with SocketClient(served.url, behaviour, ssl=trusting) as client:
                     await wait(lambda: served.websockets)
                     for _ in range(2):

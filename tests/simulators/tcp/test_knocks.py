@@ -29,10 +29,6 @@ Make = Callable[..., AbstractAsyncContextManager[Any]]
 Wait = Callable[[Callable[[], Any]], Awaitable[None]]
 
 
-def one(fault: Fault) -> Behaviour:
-    return Behaviour(name=fault.kind, faults=(fault,))
-
-
 @pytest.mark.parametrize(
     ("fault", "answer"),
     [
@@ -62,7 +58,7 @@ def test_a_slowloris_takes_as_long_as_its_rate_says(serve: Make) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         fault = Slowloris(bytes_per_second=2_000)
-        async with serve() as served, SocketClient(served.url, one(fault)) as client:
+        async with serve() as served, SocketClient(served.url, Behaviour.of(fault)) as client:
             assert client.connected
         # The request is of about 170 bytes.
         assert loop.time() - began > 0.07
@@ -130,7 +126,7 @@ def test_a_socket_client_with_it_cannot_connect_and_tells_the_servers_part(
 ) -> None:
     async def main() -> None:
         async with serve() as served:
-            client = SocketClient(served.url, one(fault))
+            client = SocketClient(served.url, Behaviour.of(fault))
             with pytest.raises(ConnectFailed, match="the server's part") as caught:
                 await client.connect()
             assert caught.value.status == status
@@ -141,7 +137,7 @@ def test_a_socket_client_with_it_cannot_connect_and_tells_the_servers_part(
 
 def test_a_foreign_origin_is_claimed_and_most_servers_do_not_mind(peer: Make) -> None:
     async def main() -> None:
-        behaviour = one(BadUpgrade(wrong="origin"))
+        behaviour = Behaviour.of(BadUpgrade(wrong="origin"))
         async with peer() as (server, url), SocketClient(url, behaviour):
             assert f"Origin: {FOREIGN_ORIGIN}".encode() in server.request
 

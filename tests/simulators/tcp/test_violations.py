@@ -1,12 +1,9 @@
 """The 21 ways to break RFC 6455, and the page that says what uvicorn answers."""
 
 import asyncio
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +20,12 @@ PAGE = Path(__file__).parents[3] / "docs" / "violations.md"
 
 
 @pytest.fixture(scope="module")
-def plain_url() -> Iterator[str]:
+def plain_url(
+    server_process: Callable[..., AbstractContextManager[tuple[int, str]]],
+) -> Iterator[str]:
     """Serve the reference with uvicorn's own protocol, in a process of its own."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "flock_ws", "serve", "--port", "0", "--protocol", "plain"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.kill()
+    with server_process("--protocol", "plain") as (_, url):
+        yield url
 
 
 def committed() -> dict[str, str]:
