@@ -32,6 +32,7 @@ from simulators.contract.serving import ServeFailed, why_not_served
 from simulators.contract.signatures import AdapterError
 from simulators.contract.sites import Site
 from simulators.contract.socket_bench import SocketBench
+from simulators.contract.streams import Stream, StreamSite, listen_to
 from simulators.contract.tcp_runner import run_on_sockets
 from simulators.contract.witness import Witness
 from simulators.errors import SimulatorError
@@ -43,6 +44,7 @@ _PROBE = 1.0
 _LIMIT = 2.0
 _EVENTS = 400
 _APART = 100_000
+_MORE = "more can be seen with what makes it broadcast: --say or --publish"
 _NO_VIRTUAL = "it cannot run in virtual time ({why}): real sockets show what they can"
 
 
@@ -132,7 +134,9 @@ def check_server(
 
     Up to 40 MB go over its connections, and its other clients get what is broadcast. Unless it is
     said what makes it broadcast, one client says a line of text and a JSON object, and it is
-    looked whether another gets it; no HTTP request is ever made that was not asked for.
+    looked whether another gets it; no HTTP request is ever made that was not asked for. A server
+    whose clients cannot make it broadcast is listened to: what it publishes by itself, and two
+    clients get, stands for what would be broadcast.
 
     Args:
         url: ``ws://`` or ``wss://``, of its WebSocket endpoint.
@@ -153,30 +157,52 @@ def check_server(
     started = time.perf_counter()
 
     def work() -> Report:
-        tried = []
-        for cause in [given] if given is not None else likely_causes():
-            why = asyncio.run(_probe_site(ServerSite(url, cause=cause)))
-            if why is None:
-                break
-            tried.append(_tried(cause, why))
-            if given is not None:
-                raise AdapterError(_mistaken(url, cause, why))
-        else:
-            raise AdapterError(_asks(url, tried, routes=()))
-        promised = _promised(profile or Profile())
+        cause = _cause_of(url, given)
+        promised = _promised(profile or Profile(), by_itself=isinstance(cause, Stream))
         offsets = itertools.count(_APART, _APART)
-        results = run_on_sockets(
-            [check for check in select_checks(select, sockets=True) if check.tier == "sockets"],
-            lambda: ServerSite(url, cause=cause, offset=next(offsets)),
-            profile=promised,
-            seed=seed,
-            together=1,
-        )
-        taken = (f"clients connect to: {url}", f"an event is caused by: {cause}")
+
+        def make_site() -> Site:
+            if isinstance(cause, Stream):
+                return StreamSite(url, cause)
+            return ServerSite(url, cause=cause, offset=next(offsets))
+
+        checks = [one for one in select_checks(select, sockets=True) if one.tier == "sockets"]
+        # What is published waits for nobody's turn: those that stall clients stall them together.
+        first = 1 if isinstance(cause, Stream) else len(checks)
+        results = [
+            result
+            for some, together in ((checks[:first], 1), (checks[first:], len(checks)))
+            for result in run_on_sockets(
+                some, make_site, profile=promised, seed=seed, together=together
+            )
+        ]
+        taken = [f"clients connect to: {url}", f"an event is caused by: {cause}"]
+        if isinstance(cause, Stream):
+            taken.append(_MORE)
         report = _report(url, taken, results, expected, profile=promised, seed=seed)
         return _told(report, started, progress)
 
     return off_loop(work)
+
+
+def _cause_of(url: str, given: Cause | None) -> Cause | Stream:
+    """Find what makes a server broadcast: what was said, what a client says, or nobody.
+
+    Raises:
+        AdapterError: it cannot be told.
+    """
+    tried = []
+    for cause in [given] if given is not None else likely_causes():
+        why = asyncio.run(_probe_site(ServerSite(url, cause=cause)))
+        if why is None:
+            return cause
+        tried.append(_tried(cause, why))
+        if given is not None:
+            raise AdapterError(_mistaken(url, cause, why))
+    heard = asyncio.run(listen_to(url))
+    if isinstance(heard, Stream):
+        return heard
+    raise AdapterError(_asks(url, [*tried, heard], routes=()))
 
 
 def _given(publish: str | None, say: str | None) -> Cause | None:
@@ -185,12 +211,14 @@ def _given(publish: str | None, say: str | None) -> Cause | None:
     return None if say is None else Cause.say(say)
 
 
-def _promised(profile: Profile) -> Profile:
+def _promised(profile: Profile, *, by_itself: bool = False) -> Profile:
     """Return what can be promised to somebody outside.
 
-    Two requests, or two clients that speak, have no order; and nobody is told of a delivery.
+    Two requests, or two clients that speak, have no order, as what a server publishes by itself
+    has; and nobody is told of a delivery.
     """
-    return replace(profile, on_return="nothing", order="none")
+    order = profile.order if by_itself else "none"
+    return replace(profile, on_return="nothing", order=order)
 
 
 def _report(
@@ -337,7 +365,7 @@ async def _probe_site(site: Site) -> str | None:
 
 
 def _asks(name: str, tried: Iterable[str], *, routes: Iterable[tuple[str, str]]) -> str:
-    shown = "".join(f"\n  tried {one}" for one in tried)
+    shown = "".join(f"\n  {one}" for one in tried)
     bodies = ", ".join(f"{method} {path}" for method, path in routes)
     there = f"\n  it takes {bodies}" if bodies else ""
     method, path = next(iter(routes), ("POST", "/api/events"))
@@ -356,4 +384,4 @@ def _mistaken(name: str, cause: Cause, why: str) -> str:
 
 
 def _tried(cause: Cause, why: str) -> str:
-    return f"{textwrap.shorten(str(cause), 60, placeholder=' …')}: {why}"
+    return f"tried {textwrap.shorten(str(cause), 60, placeholder=' …')}: {why}"

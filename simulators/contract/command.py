@@ -47,7 +47,8 @@ examples:
   flock-ws check myapp.main:app --publish 'POST /say {"text": "{message}"}'
       an application, from outside; what makes it broadcast is mostly found out
   flock-ws check ws://127.0.0.1:8000/ws --say '{message}'
-      a server that runs, by what its clients see; up to 40 MB go through it
+      a server that runs, by what its clients see; up to 40 MB go through it;
+      without --say: by what it publishes by itself
 """
 
 

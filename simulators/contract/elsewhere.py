@@ -1,6 +1,7 @@
 """Applications and servers elsewhere, as sites for the checks on real sockets."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +11,7 @@ from simulators.contract import payloads
 from simulators.contract.applications import Application
 from simulators.contract.causes import Cause, request
 from simulators.contract.serving import ServerThread
+from simulators.contract.sites import Pace, numbers_of
 from simulators.contract.visits import Visit
 from simulators.sockets import SocketClient
 from simulators.tcp.frames import TEXT
@@ -56,7 +58,7 @@ class ApplicationSite:
     """
 
     def __init__(self, application: Application, *, protocol: str = "auto") -> None:
-        self.offset = 0
+        self.pace = Pace()
         self.can = frozenset({"server", "text"})
         self._server = ServerThread(self._serve, protocol=protocol, lifespan=True)
         self.server: ServerThread | None = self._server
@@ -82,6 +84,10 @@ class ApplicationSite:
     async def broadcast(self, number: int, *, text: str) -> None:
         """Cause an event."""
         await self._causes.cause(number, text, url=self.url("speaker", 0))
+
+    def numbers(self, messages: Iterable[str | bytes]) -> list[int]:
+        """Return the numbers of the events among these messages, in their order."""
+        return numbers_of(messages)
 
     async def members(self) -> list[Any] | None:
         """Return None: its pool is its own."""
@@ -110,11 +116,12 @@ class ServerSite:
     """
 
     def __init__(self, url: str, *, cause: Cause | None, offset: int = 0) -> None:
-        self.offset = offset
+        self.pace = Pace()
         self.can = frozenset({"text"})
         self.server: ServerThread | None = None
         self.visits: dict[str, Visit] = {}
         self._url = url
+        self._offset = offset
         self._causes = _Causes(cause)
 
     async def start(self, *, heartbeat: float | None) -> None:  # nobody sets it from outside
@@ -130,7 +137,11 @@ class ServerSite:
 
     async def broadcast(self, number: int, *, text: str) -> None:
         """Cause an event."""
-        await self._causes.cause(self.offset + number, text, url=self._url)
+        await self._causes.cause(self._offset + number, text, url=self._url)
+
+    def numbers(self, messages: Iterable[str | bytes]) -> list[int]:
+        """Return the numbers of the events among these messages, in their order."""
+        return numbers_of(messages, offset=self._offset)
 
     async def members(self) -> list[Any] | None:
         """Return None: its pool is its own."""

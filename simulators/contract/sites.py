@@ -4,21 +4,44 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote
 
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from simulators.contract import payloads
 from simulators.contract.adapters import Adapter
 from simulators.contract.registry import Unmet
 from simulators.contract.serving import ServerThread
 from simulators.contract.visits import Visit
 
-__all__ = ["ManagerSite", "Site", "abort_offered", "buffered_bytes"]
+__all__ = ["ManagerSite", "Pace", "Site", "abort_offered", "buffered_bytes", "numbers_of"]
 
 _FILLER = "x"
 _WELCOME = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast events come.
+
+    Attributes:
+        many: by how many of them a delivery is judged.
+        pause: how many seconds may pass before the next one, whoever is served.
+        by_itself: whether the server publishes them, and nobody causes them.
+    """
+
+    many: int = 40
+    pause: float = 0.0
+    by_itself: bool = False
+
+
+def numbers_of(messages: Iterable[str | bytes], *, offset: int = 0) -> list[int]:
+    """Return the numbers of the events among these messages that are above an offset, less it."""
+    found = (payloads.number_of(message) for message in messages)
+    return [number - offset for number in found if number is not None and number > offset]
 
 
 class Site(Protocol):
@@ -28,13 +51,13 @@ class Site(Protocol):
         can: capabilities, as checks ask for them.
         server: the server, where it is ours.
         visits: the server's end of each connection, by the client's name.
-        offset: what is added to the numbers of the events on the wire.
+        pace: how fast events come.
     """
 
     can: frozenset[str]
     server: ServerThread | None
     visits: dict[str, Visit]
-    offset: int
+    pace: Pace
 
     async def start(self, *, heartbeat: float | None) -> None:
         """Begin to serve."""
@@ -47,6 +70,9 @@ class Site(Protocol):
 
     async def broadcast(self, number: int, *, text: str) -> None:
         """Cause an event. It returns when whoever caused it knows that it was."""
+
+    def numbers(self, messages: Iterable[str | bytes]) -> list[int]:
+        """Return the numbers of the events among these messages, in their order."""
 
     async def members(self) -> list[Any] | None:
         """Return the WebSockets in the pool, or None where that is not public."""
@@ -70,7 +96,7 @@ class ManagerSite:
         self._server = ServerThread(self._serve, protocol=protocol)
         self.server: ServerThread | None = self._server
         self.visits: dict[str, Visit] = {}
-        self.offset = 0
+        self.pace = Pace()
         self.manager: Any = None
         self.only_sends = False
         self.welcome_bytes: dict[str, int] = {}
@@ -115,6 +141,10 @@ class ManagerSite:
                 await result
 
         await self.call(run)
+
+    def numbers(self, messages: Iterable[str | bytes]) -> list[int]:
+        """Return the numbers of the events among these messages, in their order."""
+        return numbers_of(messages)
 
     async def members(self) -> list[Any] | None:
         """Return the WebSockets in the pool."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from simulators.contract.serving import ServerDied
 from simulators.contract.sites import ManagerSite, Site, abort_offered, buffered_bytes
 from simulators.contract.visits import BRIEF, Visitor
 from simulators.errors import NotSeen
+from simulators.tcp.connection import SocketFactory
 from simulators.tcp.handshake import ConnectFailed
 
 __all__ = ["PIECE_BYTES", "SocketBench"]
@@ -36,6 +38,12 @@ _FILL_BYTES = 1_000_000
 # A server that is not ours has the kernel's own buffers: about 4 MB of them on loopback.
 _FOREIGN_FILL_BYTES = 8_000_000
 _FOREIGN_PIECE_BYTES = 65_536
+# Of a server that publishes by itself: it and the kernel hold less for a client that does not read,
+# if that takes so little at a time.
+_ENOUGH_BYTES = 1_000_000
+_ENOUGH_WITHIN = 10.0
+_THIN_SEGMENT_BYTES = 88
+_TURN = 0.3
 
 
 class SocketBench:
@@ -58,8 +66,9 @@ class SocketBench:
     def __init__(self, site: Site, *, profile: Profile, patience: float = 1.0) -> None:
         self.site = site
         self.profile = profile
-        self.grace = _GRACE * patience
-        self._patience = _PATIENCE * patience
+        # Who waits for an event that nobody causes waits for longer.
+        self.grace = _GRACE * patience + 2 * site.pace.pause
+        self._patience = _PATIENCE * patience + 2 * site.pace.pause
         self.visitors: list[Visitor] = []
         self.ticks: list[float] = []
         self.raised: list[str] = []
@@ -110,6 +119,11 @@ class SocketBench:
         """Seconds since the check began."""
         return self._loop.time() - self._zero
 
+    @property
+    def asked_at(self) -> float:
+        """When the last broadcast was called."""
+        return self.ticks[-1] - self._zero if self.ticks else self.now
+
     # Clients.
 
     async def visit(
@@ -118,6 +132,7 @@ class SocketBench:
         *,
         on_message: Callable[[Any, bytes], None] | None = None,
         silent: bool = False,
+        socket_factory: SocketFactory | None = None,
     ) -> Visitor:
         """Let a client connect and join.
 
@@ -125,6 +140,7 @@ class SocketBench:
             behaviour: what it does; healthy by default.
             on_message: as `SocketClient` takes it.
             silent: whether nobody waits until it has joined.
+            socket_factory: as `SocketClient` takes it.
 
         Raises:
             Broken: it could not, in time.
@@ -134,7 +150,10 @@ class SocketBench:
         number = len(self.visitors) + 1
         same = sum(other.behaviour.name == behaviour.name for other in self.visitors)
         name = f"{behaviour.name}-{same + 1}"
-        visitor = Visitor(self.site.url(name, number), behaviour, name=name, on_message=on_message)
+        url = self.site.url(name, number)
+        visitor = Visitor(
+            url, behaviour, name=name, on_message=on_message, socket_factory=socket_factory
+        )
         self.visitors.append(visitor)
         try:
             await visitor.connect(timeout=self._patience)
@@ -174,7 +193,9 @@ class SocketBench:
 
     async def stalled(self) -> Visitor:
         """Let a client join that stops reading at once, until it is told to `resume`."""
-        return await self.visit(Behaviour(name="stalled", faults=(faults.StalledReader(),)))
+        behaviour = Behaviour(name="stalled", faults=(faults.StalledReader(),))
+        thin = self.site.server is None
+        return await self.visit(behaviour, socket_factory=_thin_socket if thin else None)
 
     # Broadcasts.
 
@@ -223,6 +244,8 @@ class SocketBench:
         while late and self._loop.time() < end:
             _, late = await asyncio.wait(late, timeout=min(within, _LOOK * 10))
             self._check()
+        if late and self.site.pace.by_itself:
+            raise Unmet(f"the server published nothing for {within:.1f} s")
         if late:
             raise Broken(f"a broadcast had not returned after {within:g} s")
         for task in tasks:
@@ -238,30 +261,59 @@ class SocketBench:
         Raises:
             Unmet: its connection took everything.
         """
+        if self.site.server is None:
+            listens = self.site.pace.by_itself
+            return await (self._wait_for_enough() if listens else self._send_enough())
         numbers: list[int] = []
-        foreign = self.site.server is None
-        piece = _FOREIGN_PIECE_BYTES if foreign else PIECE_BYTES
         until = self.now + 2 * self.grace
         while True:
-            number = self.next_number()
-            numbers.append(number)
-            task = self.broadcast_soon(number, text="x" * piece)
-            await asyncio.wait({task}, timeout=0.3)
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-            if foreign:
-                if len(numbers) * piece >= _FOREIGN_FILL_BYTES:
-                    return numbers
-            elif self.is_full(stuck) or (not task.done() and await self._is_stuck(stuck)):
+            done = await self._one_more(numbers, PIECE_BYTES)
+            if self.is_full(stuck) or (not done and await self._is_stuck(stuck)):
                 # The next one finds no room.
                 number = self.next_number()
-                self.broadcast_soon(number, text="x" * piece)
+                self.broadcast_soon(number, text="x" * PIECE_BYTES)
                 return [*numbers, number]
-            elif len(numbers) * piece >= _FILL_BYTES or self.now > until:
+            if len(numbers) * PIECE_BYTES >= _FILL_BYTES or self.now > until:
                 raise Unmet(
                     f"{stuck.name} does not read, and nothing piled up for it though "
-                    f"{len(numbers)} events of {piece} bytes were broadcast" + self._aside()
+                    f"{len(numbers)} events of {PIECE_BYTES} bytes were broadcast" + self._aside()
                 )
+
+    async def _send_enough(self) -> list[int]:
+        """Broadcast more than can wait unseen between a server elsewhere and its client."""
+        numbers: list[int] = []
+        while len(numbers) * _FOREIGN_PIECE_BYTES < _FOREIGN_FILL_BYTES:
+            await self._one_more(numbers, _FOREIGN_PIECE_BYTES)
+        return numbers
+
+    async def _wait_for_enough(self) -> list[int]:
+        """Wait until a server that publishes by itself has sent a lot, or holds everybody up."""
+        numbers: list[int] = []
+        until = self.now + _ENOUGH_WITHIN
+        limit = (self.profile.send_timeout or 0.0) + self.grace
+        before = self._taken_bytes()
+        in_time = True
+        while in_time and self.now < until and self._taken_bytes() - before < _ENOUGH_BYTES:
+            in_time = await self._one_more(numbers, 0, within=limit)
+        return numbers
+
+    async def lost_something(self, stuck: Visitor) -> bool:
+        """Let a client read again; return whether it was closed, or has not had every event."""
+        stuck.resume()
+        await self.until_seen(stuck, self._last, within=2 * self.grace)
+        return stuck.closed is not None or len(set(self.numbers(stuck))) < self._last
+
+    def _taken_bytes(self) -> int:
+        return max((visitor.received_bytes for visitor in self.visitors), default=0)
+
+    async def _one_more(self, numbers: list[int], size: int, *, within: float = _TURN) -> bool:
+        """Broadcast one more event, note its number, and return whether that was done in time."""
+        numbers.append(self.next_number())
+        task = self.broadcast_soon(numbers[-1], text="x" * size)
+        await asyncio.wait({task}, timeout=within)
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+        return task.done()
 
     async def _is_stuck(self, visitor: Visitor) -> bool:
         """Whether what is held for a client has come to a standstill, little as it may be."""
@@ -299,9 +351,7 @@ class SocketBench:
 
     def numbers(self, visitor: Visitor) -> list[int]:
         """Return the numbers of the messages that a client has taken, in their order."""
-        found = (payloads.number_of(message) for message, _ in visitor.received)
-        offset = self.site.offset
-        return [number - offset for number in found if number is not None and number > offset]
+        return self.site.numbers(message for message, _ in visitor.received)
 
     def pings(self, visitor: Visitor) -> list[float]:
         """Return when a client took an application's ping."""
@@ -424,3 +474,11 @@ class SocketBench:
             lines=(*self.raised[:5], *self.lines, *more),
             ends_at=round(until - self._zero, 4),
         )
+
+
+def _thin_socket(family: int, kind: int, protocol: int) -> socket.socket:
+    """Make a socket whose peer sends so little at a time that it holds little for it."""
+    made = socket.socket(family, kind, protocol)
+    with contextlib.suppress(AttributeError, OSError):  # not on every system
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _THIN_SEGMENT_BYTES)
+    return made
