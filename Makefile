@@ -12,16 +12,21 @@ SCENARIO ?= storm
 MANAGER ?=
 DURATION ?=
 
-.PHONY: help test load lint types format docs matrix test-all test-wheel bench picture schema lock clean
+.PHONY: help test load lint types format docs matrix test-all test-lowest test-wheel bench picture schema lock clean
+
+# An older Python would get as far as pip, and leave an environment that is of no use.
+CHECK = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "Python 3.11 or later is needed, and '$(PYTHON)' is not: name one, as in make PYTHON=python3.13" >&2; exit 1; }
 
 help: ## show this list
 	@echo "flock-ws: the verbs"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
-		| awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+		| awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  ARGS='...' is passed on to the program behind the verb, e.g. make test ARGS='-k evict -x'"
 
 $(STAMP): pyproject.toml constraints.txt
+	@$(CHECK)
 	@echo "==> 1/3 making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "==> 2/3 upgrading pip to the pinned version"
@@ -62,6 +67,14 @@ test-all: ## run the suite on Python 3.11, 3.12 and 3.13 (those that are install
 		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version; \
 	done
 
+test-lowest: ## run the suite on the lowest versions of our dependencies that pyproject.toml allows
+	@$(CHECK)
+	@rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
+	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct \
+		--editable '.[all]' --group test --group types
+	@.venv-lowest/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
 docs: $(STAMP) ## build the documentation into build/docs, strictly: a warning is an error
 	@$(RUN) -m sphinx --quiet --fail-on-warning --builder html docs build/docs
 	@echo "open build/docs/index.html"
@@ -92,4 +105,4 @@ lock: ## write constraints.txt anew from pyproject.toml (for maintainers)
 	@rm -rf constraints.lock .venv-lock
 
 clean: ## remove what the verbs made
-	@rm -rf .venv .venv-3.* build .mypy_cache .ruff_cache .pytest_cache runs run.json
+	@rm -rf .venv .venv-3.* .venv-l* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis runs run.json

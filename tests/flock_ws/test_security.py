@@ -17,6 +17,8 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "security.md"
+# websockets before 17 had no status of its own for it.
+ENDED_BEFORE = {"many headers": "400 x20"}
 
 
 if str(ROOT / "benchmarks") not in sys.path:
@@ -46,7 +48,7 @@ def test_an_attack_ends_as_documented_and_a_healthy_client_does_not_notice(
 ) -> None:
     port, pid = servers(attack)
     damage = asyncio.run(hostile.suffer(attack, port=port, pid=pid))
-    assert damage.ended == attack.ends
+    assert damage.ended in {attack.ends, ENDED_BEFORE.get(attack.name, attack.ends)}
     assert (damage.healthy, damage.missed) == (True, 0)
     assert damage.grown_bytes <= attack.most_bytes
 

@@ -49,7 +49,9 @@ class Run:
 
     def again(self, *options: str) -> pytest.RunResult:
         plugin = ("-p", "simulators.pytest_plugin", "-p", "no:cacheprovider", "-W", "error")
-        return self.pytester.runpytest_inprocess(*plugin, "--strict-markers", *options)
+        # It was imported by the pytest around this one; before 9.2 that was worth a warning.
+        known = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+        return self.pytester.runpytest_inprocess(*plugin, *known, "--strict-markers", *options)
 
 
 # Asynchronous tests
