@@ -4,15 +4,22 @@ Nothing here is run.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, assert_type
 
+import httpx
+import uvicorn
 from fastapi import FastAPI, WebSocket
 from pydantic import BaseModel
 
 from flock_ws import ClientStatistics, Delivery, Eviction, Lag, Limits, Statistics, WebSocketManager
 from flock_ws.app import create_app
+from flock_ws.doors import Doors
 from flock_ws.events import AgentCompletedEvent, DashboardEvent, StreamingOutputEvent
+from flock_ws.server import serve
+from flock_ws.uvicorn_protocol import FlockWebSocketProtocol
 from loadtests.histogram import Histogram
+from loadtests.users import StalledUser, ViewerUser
 from loadtests.verdict import Judgement
 from simulators import (
     Behaviour,
@@ -21,6 +28,7 @@ from simulators import (
     FakeClient,
     HealthyClient,
     Received,
+    Relay,
     SimLoop,
     SlowClient,
     SlowReader,
@@ -29,10 +37,22 @@ from simulators import (
     Swarm,
     Trace,
     Wire,
+    WireTransport,
+    agent_runs,
+    paced,
     sim_test,
     simulate,
+    steady,
 )
-from simulators.contract import ContractTests, Profile, Report, check_manager
+from simulators.contract import (
+    ContractTests,
+    Names,
+    Profile,
+    Report,
+    check_application,
+    check_manager,
+    check_server,
+)
 
 
 class Said(BaseModel):
@@ -136,3 +156,54 @@ def a_simulation() -> int:
 def a_verdict(judgement: Judgement, latencies: Histogram) -> tuple[int, float]:
     """A load test ends in an exit code."""
     return judgement.exit_code, latencies.quantile(0.99)
+
+
+def from_outside() -> list[str]:
+    """An application and a running server are judged by what their clients see."""
+    names = Names(join="enter(websocket, room)", broadcast="tell(room, message)")
+    reports = [
+        check_manager(WebSocketManager, names=names, select="evict"),
+        check_application(an_application, path="/ws", publish="POST /api/events"),
+        check_server("ws://127.0.0.1:8000/ws", say="{message}"),
+    ]
+    return [report.verdict for report in reports]
+
+
+async def over_httpx(url: str) -> None:
+    """An application over a modelled wire, and a real server behind a relay that does harm."""
+    transport = WireTransport(an_application(), wire=Wire(), behaviour=Behaviour.stalled())
+    async with httpx.AsyncClient(transport=transport) as client:
+        assert_type(client, httpx.AsyncClient)
+    async with Relay(url) as relay:
+        assert_type(relay.url, str)
+
+
+async def a_feed() -> list[DashboardEvent]:
+    """Realistic events, each at its time."""
+    feed = paced(agent_runs(seed=1, agents=2), steady(rate=100.0))
+    assert_type(feed, AsyncIterator[DashboardEvent])
+    return [event async for event in feed]
+
+
+def a_server(token: str) -> None:
+    """The application served behind locks, by us or by uvicorn with our protocol."""
+    doors = Doors(allowed_origins=("https://dash.example",), read_token=token, max_clients=100)
+    serve(create_app(WebSocketManager(), doors=doors), doors=doors, port=0)
+    uvicorn.run(an_application(), ws=FlockWebSocketProtocol)
+
+
+class Laptop(StalledUser):
+    """A user of locust's, as a locustfile of one's own has it."""
+
+    turns = 2.0
+    options = {"bytes_per_second": 1_000}  # noqa: RUF012 - as in the docs
+
+
+class Chatter(ViewerUser):
+    """One with tasks, which are locust's."""
+
+    cohort = "chatters"
+
+    def count(self) -> None:
+        """Tell locust's statistics what came."""
+        self.fire("looked", seconds=0.0, size_bytes=self.member.received_bytes)
