@@ -55,6 +55,8 @@ class FlockHttpProtocol(H11Protocol):
 
     def _look(self) -> None:
         """Wait for the rest of a request, if there is a part of one."""
+        if self.transport.get_protocol() is not self:
+            return  # it became a WebSocket, whose request is left unread to its end
         state = self.conn.their_state
         begun = state is h11.IDLE and self.conn.trailing_data[0]
         if not (begun or state is h11.SEND_BODY):
