@@ -251,7 +251,7 @@ def zombies(case: Case) -> Answer:
     elif young:
         verdict = Verdict.INCONCLUSIVE
         reason = f"{young} clients were evicted too close to the end to see their connection go"
-    elif more >= max(_FEW_TASKS, len(gone) / 2):
+    elif len(gone) >= _FEW_TASKS and more >= max(_FEW_TASKS, len(gone) / 2):
         verdict = Verdict.FAIL
         reason = (
             f"{more} of the server's tasks were left over at the end,"

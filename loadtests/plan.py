@@ -1,4 +1,4 @@
-"""What the generator's process is told: where to connect, which clocks count, where to write."""
+"""What the generator's process is told: where to connect, who does, and which clocks count."""
 
 import functools
 import json
@@ -16,7 +16,7 @@ from loadtests.scenario import Scenario
 __all__ = ["VARIABLE", "Plan"]
 
 VARIABLE = "FLOCK_LOAD_PLAN"
-"""Holds the plan of a generator as JSON, or the path of a file with it."""
+"""Holds the plan of a generator as JSON: a full disk cannot keep a run from it."""
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -110,25 +110,11 @@ class Plan:
             "insecure": self.insecure,
         }
 
-    def write(self, path: Path) -> None:
-        """Write the JSON form to a file."""
-        path.write_text(json.dumps(self.to_json()), encoding="utf-8")
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a plan from its file."""
-        return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
-
     @classmethod
     def find(cls) -> Self | None:
-        """Return the plan that this process was given; None without one.
-
-        The environment holds it, or the path of its file: a full disk cannot keep a run from it.
-        """
+        """Return the plan that this process was given in its environment; None without one."""
         text = os.environ.get(VARIABLE)
-        if not text:
-            return None
-        return cls.from_json(json.loads(text)) if text.startswith("{") else cls.read(Path(text))
+        return cls.from_json(json.loads(text)) if text else None
 
     @classmethod
     def from_json(cls, form: Mapping[str, Any]) -> Self:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import pytest
 
@@ -28,15 +27,10 @@ def test_every_field_comes_through_json() -> None:
     assert PLAN.to_json().keys() == {field.name for field in dataclasses.fields(Plan)}
 
 
-def test_it_is_found_in_the_environment_as_json_or_as_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     assert Plan.find() is None
     monkeypatch.setenv(VARIABLE, json.dumps(PLAN.to_json()))
-    assert Plan.find() == PLAN
-    PLAN.write(tmp_path / "plan.json")
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "plan.json"))
     assert Plan.find() == PLAN
 
 

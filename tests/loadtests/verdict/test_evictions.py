@@ -274,6 +274,12 @@ def test_a_task_more_than_before_may_be_anybodys(small: Any) -> None:
     assert small.answer(record, "zombies").verdict is Verdict.PASS
 
 
+def test_tasks_are_left_over_only_of_somebody_who_was_evicted(small: Any) -> None:
+    record = watched(small.kept(), tasks_at_the_end=40)
+    small.leave_alone(record, *(one.name for one in record.results.clients))
+    assert small.answer(record, "zombies").verdict is Verdict.PASS
+
+
 def test_the_tasks_of_a_server_that_others_use_say_nothing(small: Any) -> None:
     record = watched(small.kept(), tasks_at_the_end=40)
     record.server.started_here = False
