@@ -17,6 +17,8 @@ DURATION ?=
 # An older Python would get as far as pip, and leave an environment that is of no use.
 CHECK = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	echo "Python 3.11 or later is needed, and '$(PYTHON)' is not: name one, as in make PYTHON=python3.13" >&2; exit 1; }
+# What pip says itself is about conflicts, where there is no index to ask.
+OFFLINE = echo "==> pip could not install: is a package index in reach? The same verb goes on from here" >&2; exit 1
 
 help: ## show this list
 	@echo "flock-ws: the verbs"
@@ -30,10 +32,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "==> 1/3 making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "==> 2/3 upgrading pip to the pinned version"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip || { $(OFFLINE); }
 	@echo "==> 3/3 installing flock-ws and its tools as constraints.txt pins them (a minute, once)"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[all]' --group dev
+		--editable '.[all]' --group dev || { $(OFFLINE); }
 	@touch $@
 	@echo "==> $(VENV) is ready"
 
@@ -60,8 +62,12 @@ types: $(STAMP) ## check types (mypy strict everywhere, pyright strict as our us
 
 test-all: ## run the suite on Python 3.11, 3.12 and 3.13 (those that are installed; a missing one is an error)
 	@set -e; for version in 3.11 3.12 3.13; do \
-		python=$$(command -v python$$version || ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python 2>/dev/null | tail -n 1); \
-		"$${python:-python$$version}" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" \
+		python=; \
+		for candidate in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python; do \
+			"$$candidate" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" 2>/dev/null \
+				&& { python=$$candidate; break; } || true; \
+		done; \
+		[ -n "$$python" ] \
 			|| { echo "Python $$version is not installed: install it, or run 'make test' for $$($(PYTHON) --version) alone" >&2; exit 1; }; \
 		echo "==> the suite on Python $$version"; \
 		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version; \
