@@ -78,6 +78,6 @@ class Deadlines(Generic[_T]):
         finally:
             if self._timer is fired:
                 self._timer = None
-                for due in self._due.values():
-                    self._timer = self._loop.call_at(due, self._fire)
-                    break
+                if self._due:
+                    first = next(iter(self._due.values()))
+                    self._timer = self._loop.call_at(first, self._fire)

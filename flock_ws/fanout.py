@@ -35,7 +35,8 @@ _LOOK_EVERY = 8
 """Writes between two looks at the time."""
 
 _CLIENT_SENDS = 32
-"""Sends to one client in one go before the next client has its turn."""
+"""Sends to one client in one go before the next one has its turn; on the direct way, writes of the
+same bytes to as many clients before a look at the time."""
 
 _Evict = Callable[[Outbox, str, BaseException | None], None]
 

@@ -192,7 +192,8 @@ class WebSocketManager:
         The event is encoded in the calling thread. Events of one thread keep their order.
 
         Returns:
-            A future that gives the finished delivery.
+            A future that gives the finished delivery. It stays unfinished if the loop stops before
+            it has taken the event: wait for it with a timeout.
 
         Raises:
             NotOnLoopError: the manager's loop does not run.
