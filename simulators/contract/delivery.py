@@ -159,7 +159,8 @@ async def _json_has_every_field(bench: Bench) -> str:
         bench.expect(text is not None, f"the {kind} did not arrive")
         if text is not None:
             bench.expect(*_same(message, text, kind))
-    return f"{len(messages)} messages arrived with every field"
+    many = "the message" if len(messages) == 1 else f"{len(messages)} messages"
+    return f"{many} arrived with every field"
 
 
 @check(

@@ -34,7 +34,8 @@ def _since(bench: Bench, client: Witness, time: float) -> int:
     needs=_NEEDS,
     promise="ping",
     why="A page answers the ping that it knows, and throws away or chokes on any other.",
-    mend='Send {"type": "ping", "timestamp": <seconds>} as JSON text.',
+    mend='Send {"type": "ping", "timestamp": <seconds>} as JSON text, or say in the profile what '
+    "yours is: ping.",
 )
 async def _form(bench: Bench) -> str:
     """Look at the first ping."""

@@ -1,5 +1,6 @@
 """Checks: several managers, several loops, and what an operator can see."""
 
+import gc
 import json
 import logging
 import threading
@@ -110,6 +111,8 @@ async def _one_line_an_eviction(bench: Bench, *, events: int) -> str:
     noise = bench.noise
     if noise is None:
         return ""
+    # What earlier checks left behind may have something to say as it is freed.
+    gc.collect()
     stuck, broken = bench.stalled(), bench.client(name="broken")
     (reader,) = bench.healthy(1)
     await bench.join(reader)

@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import os
 import sys
+import traceback
 from types import ModuleType
 from typing import Any
 
@@ -34,7 +35,9 @@ def load(text: str) -> Subject:
     """
     module, path, found = find(text)
     if inspect.ismodule(found):
-        raise NotLoadedError(f"{text!r} is a module: name what is in it, {text}:ConnectionManager")
+        raise NotLoadedError(
+            f"{text!r} is a module: name what is in it, {found.__name__}:ConnectionManager"
+        )
     if inspect.isclass(found):
         return Subject(text, found, "class")
     if inspect.isroutine(found) or (callable(found) and not _is_manager(found)):
@@ -64,6 +67,8 @@ def find(text: str) -> tuple[ModuleType, str, Any]:
             f"{name!r} is a file or a folder: give the module, as an import has it, "
             f"{meant}:{path or 'ConnectionManager'}"
         )
+    if path.partition("/")[0].isdecimal():
+        raise NotLoadedError(f"{text!r} names no manager: a running server is ws://{text}")
     if not name or not path:
         raise NotLoadedError(
             f"{text!r} names no manager: expected MODULE:NAME, like yourapp.ws:ConnectionManager"
@@ -96,12 +101,21 @@ def _import(name: str) -> ModuleType:
                 f"there is no module {missing!r}, neither installed nor in {here}"
             ) from error
         raise NotLoadedError(
-            f"importing {name!r} failed: {type(error).__name__}: {error}"
+            f"importing {name!r} failed: {type(error).__name__}: {error}{_where(error)}"
         ) from error
     except SystemExit as error:
         raise NotLoadedError(
             f"importing {name!r} ended the program: SystemExit({error})"
         ) from error
+
+
+def _where(error: Exception) -> str:
+    """Return the line of a module that raised; a syntax error names its own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError) or not frames:
+        return ""
+    own = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
+    return f" ({own[-1].filename}, line {own[-1].lineno})"
 
 
 def _fresh_copy(module: ModuleType) -> ModuleType:

@@ -50,6 +50,21 @@ _ENDING = 1.0
 # A large heap takes a while to be collected on a busy machine.
 _COLLECTING = 4.0
 _LINES = 12
+_LACKING = {
+    "async broadcast": "its broadcast is not async",
+    "heartbeat": "no heartbeat with an interval that can be set was found",
+    "history": "no history of events was found",
+    "json": "what it broadcasts is encoded before it gets it",
+    "leave": "nothing that removes a client was found",
+    "own message": "its messages are made by the payload that was given",
+    "pages": "its history is not read in parts",
+    "said": "nothing that is told what clients say was found",
+    "shutdown": "nothing that ends it was found",
+    "switch": "its heartbeat has no switch",
+    "text": "it broadcasts bytes",
+    "threads": "nothing that broadcasts from another thread was found",
+    "accepts": "its caller accepts the connection",
+}
 _HIDDEN = {
     "endpoint": "its manager cannot be reached from outside",
     "cancel": "its manager cannot be reached from outside",
@@ -164,7 +179,7 @@ def not_offered(check: Check, can: AbstractSet[str], profile: Profile) -> str | 
     for hidden, reason in _HIDDEN.items():
         if hidden in missing:
             return reason
-    return f"it has no {' and no '.join(missing)}" if missing else None
+    return "; ".join(_LACKING.get(name, f"it has no {name}") for name in missing) or None
 
 
 def result_of(

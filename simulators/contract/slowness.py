@@ -2,7 +2,7 @@
 
 import threading
 
-from simulators.contract.bench import Bench, short
+from simulators.contract.bench import Bench
 from simulators.contract.registry import check
 
 __all__: list[str] = []
@@ -48,7 +48,8 @@ async def _slow_client_delays_nobody_else(bench: Bench, *, clients: int, stalled
     defects=(5,),
     promise="send_timeout",
     why="TCP itself gives up on a silent peer after a quarter of an hour.",
-    mend="Put every send under a deadline: async with asyncio.timeout(0.5).",
+    mend="Put every send under a deadline: async with asyncio.timeout(0.5). If yours is another, "
+    "say so in the profile: send_timeout.",
 )
 async def _send_deadline(bench: Bench) -> str:
     """Wait for the end of a send to a client that does not read."""
@@ -138,7 +139,7 @@ async def _next_event_does_not_wait(bench: Bench, *, clients: int, events: int) 
     for reader in readers:
         bench.expect(
             len(bench.numbers(reader)) == events,
-            f"{reader.name}, healthy, had event {short(bench.numbers(reader))} of {events} "
+            f"{reader.name}, healthy, had {len(bench.numbers(reader))} of {events} events "
             f"{bench.now - started:g} s later: the publisher waits for {stuck.name}",
         )
     await bench.wait(publisher)

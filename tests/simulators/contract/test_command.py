@@ -114,6 +114,7 @@ def test_a_broken_promise_is_exit_code_1_and_the_first_screen_says_what_to_mend(
         (["flock_ws:WebSocketManger"], "did you mean 'WebSocketManager'"),
         (["flock_ws"], "expected MODULE:NAME"),
         (["flock_ws/app.py:App"], "give the module, as an import has it, flock_ws.app:App"),
+        (["127.0.0.1:8000/ws"], "a running server is ws://127.0.0.1:8000/ws"),
         (["http://127.0.0.1/ws"], "ws://HOST:PORT/PATH"),
         ([GOOD, "--select", ""], "the selection is empty"),
         ([GOOD, "--select", "nothing"], "no check is meant by 'nothing'"),
@@ -144,7 +145,7 @@ def test_wrong_usage_is_exit_code_2_and_one_line(
     [
         ("def broken(:", "SyntaxError: invalid syntax"),
         ("raise SystemExit(3)", "ended the program: SystemExit(3)"),
-        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("1 / 0", ".py, line 1)"),
         ("import nowhere_to_be_found", "No module named 'nowhere_to_be_found'"),
     ],
 )

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import dataclasses
+import gc
+import logging
 import subprocess
 import sys
 import threading
@@ -12,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from simulators.contract import CHECKS, check_manager, check_one, examination
+from flock_ws import WebSocketManager
+from simulators.contract import CHECKS, adapt, check_manager, check_one, examination
 from simulators.errors import OptionError
 
 
@@ -240,3 +243,51 @@ def test_what_nobody_can_stop_is_at_least_said_aloud() -> None:
         line = spinning.stderr.readline()
         spinning.kill()
     assert "computes without end and catches whatever stops it" in line
+
+
+class PingsInPlainText(Manager):
+    def __init__(self, ping_interval: float = 30.0) -> None:
+        super().__init__()
+        self._interval = ping_interval
+        self._beating: asyncio.Task[None] | None = None
+
+    async def add_client(self, websocket: Any) -> None:
+        await super().add_client(websocket)
+        self._beating = self._beating or asyncio.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            for client in list(self.clients):
+                await client.send_text("ping")
+
+
+def test_pings_of_another_form_break_the_form_and_nothing_else() -> None:
+    chosen = ["heartbeat.form", "heartbeat.rhythm", "heartbeat.one_task"]
+    report = check_manager(PingsInPlainText, select=chosen)
+    assert [result.verdict for result in report.results] == ["fail", "pass", "pass"]
+    assert "say in the profile what yours is: ping" in report.result("heartbeat.form").mend
+
+
+class Collects(WebSocketManager):
+    async def broadcast(self, event: Any) -> Any:
+        gc.collect()
+        return await super().broadcast(event)
+
+
+class LateWords:
+    """Garbage that an earlier manager left behind."""
+
+    def __init__(self) -> None:
+        self.cycle = self
+
+    def __del__(self) -> None:
+        for _ in range(30):
+            logging.getLogger("earlier").warning("what an earlier manager says as it is freed")
+
+
+def test_what_an_earlier_manager_says_as_it_is_freed_is_not_held_against_the_next() -> None:
+    adapter = adapt(Collects)
+    LateWords()
+    result = check_one("diagnosis.one_line_an_eviction", Collects, adapter=adapter)
+    assert result.verdict == "pass", result.message
