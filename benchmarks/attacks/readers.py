@@ -109,6 +109,7 @@ ATTACKS = (
         held_by="one log for all, `--send-timeout`, the abort after it",
         ends="evicted x1000",
         most_bytes=96 * MIB,
+        most_lag=0.3,
         play=stalled,
         options=_PATIENT,
     ),
