@@ -16,6 +16,7 @@ EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
 
 _REASONS_SHOWN = 4
 _NEVER = " clients were never evicted"
+_LATE = " clients were evicted too late: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Judgement:
         if verdict is Verdict.INCONCLUSIVE:
             # A run that was cut short or could not measure is the cause of what it left open.
             found.sort(key=lambda one: (not one.key.startswith("run."), one.key != "run.generator"))
+        else:
+            found.sort(key=_rank)
         return tuple(_gathered([answer.reason for answer in found]))
 
     @property
@@ -104,6 +107,14 @@ def _weight(cohort: Cohort) -> int:
     """Stalled before slow: who never reads is the plainest case, and the first reason to give."""
     order = ("stalled", "slow", "half_open", "dead", "never_pongs")
     return order.index(cohort.user) if cohort.user in order else len(order)
+
+
+def _rank(broken: Answer) -> int:
+    """Put an eviction that came late behind connections that never went: the worse comes first."""
+    if broken.key.startswith("evicted.") and _LATE in broken.reason:
+        return 2
+    first = broken.key == "server.alive" or broken.key.startswith("evicted.")
+    return 0 if first else 1 if broken.key == "zombies" else 3
 
 
 def _gathered(reasons: list[str]) -> list[str]:

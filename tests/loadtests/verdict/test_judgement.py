@@ -3,7 +3,7 @@
 from typing import Any
 
 from loadtests.answers import Answer, Verdict
-from loadtests.record import Block, Record
+from loadtests.record import Block, EvictionRecord, Record
 from loadtests.verdict import Judgement, judge
 
 
@@ -45,6 +45,19 @@ def test_a_manager_that_waits_for_all_gives_its_reasons_in_order_of_weight(small
         " the publisher was blocked for 12 s (asked: < 1);"
         " healthy clients missed up to 1 400 of 2 000 events;"
         " healthy.latency.p99 was never (asked: < 0.25); and 1 more"
+    )
+
+
+def test_connections_that_never_go_weigh_more_than_an_eviction_that_came_late(small: Any) -> None:
+    record = small.kept()
+    small.leave_alone(record, "stalled-1")
+    late = EvictionRecord(client="stalled-1", reason="send_timeout", at=small.faults + 7.2)
+    record.server.evictions.append(late)
+    record.results.clients[0] = small.client("healthy-1", duplicates=1)
+    assert judge(record).reasons == (
+        "1 evicted clients still had their connection at the end",
+        "stalled clients were evicted too late: after 7.2 s, 6.0 s were allowed",
+        "healthy clients got 1 events twice",
     )
 
 
