@@ -6,8 +6,10 @@ Every check runs on every manager, so it takes minutes; it uses all cores. ``--o
 ``--virtual`` leaves out the checks on sockets, whose findings on a fault that they are not meant
 for may differ from run to run: the rest is the same each time, and made with every build.
 
-The exit code is 1 when a fault is killed by no check that is meant for it, or a correct manager
-fails anything.
+``--compare PAGE`` holds what was found against a page that was written before, sockets left out.
+
+The exit code is 1 when a fault is killed by no check that is meant for it, a correct manager
+fails anything, or the page says something else.
 """
 
 import argparse
@@ -187,6 +189,27 @@ def page(rows: list[Row], *, sockets: bool) -> str:
     )
 
 
+def differences(now: str, before: str) -> list[str]:
+    """Return the rows that one page has and the other has not, what sockets showed left out."""
+    mine, theirs = _rows(now), _rows(before)
+    return [
+        *(f"now    {row}" for row in mine if row not in theirs),
+        *(f"before {row}" for row in theirs if row not in mine),
+    ]
+
+
+def _rows(text: str) -> list[str]:
+    """Return the table rows of a page without the checks on sockets."""
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    kept = [row for row in rows if not row.startswith("| `sockets.")]
+    return ["|".join(_without_sockets(cell) for cell in row.split("|")) for row in kept]
+
+
+def _without_sockets(cell: str) -> str:
+    parts = [part.strip() for part in cell.split(", ")]
+    return _list(part for part in parts if not part.strip("*").startswith("sockets."))
+
+
 def _list(words: Iterable[str]) -> str:
     return ", ".join(words) or "none"
 
@@ -207,6 +230,7 @@ def main() -> int:
     )
     parser.add_argument("--only", metavar="NAME", help="the name of one manager")
     parser.add_argument("--virtual", action="store_true", help="leave out the checks on sockets")
+    parser.add_argument("--compare", type=Path, metavar="PAGE", help="such a page of before")
     options = parser.parse_args()
     wanted = [manager for manager in managers() if options.only in {None, manager[2]}]
     if not wanted:
@@ -214,13 +238,18 @@ def main() -> int:
     # A fresh interpreter for each: a check may leave a thread behind, and a fork would inherit it.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         rows = list(pool.map(partial(examine, sockets=not options.virtual), wanted))
-    print(page(rows, sockets=not options.virtual), end="")
+    text = page(rows, sockets=not options.virtual)
+    print(text, end="")
+    before = options.compare.read_text() if options.compare else text
+    differing = differences(text, before)
+    for line in differing:
+        print(f"{options.compare} says something else: {line}", file=sys.stderr)
     failing = [row for row in rows if row.folder == "correct" and row.fails]
     for row in failing:
         print(f"{row.name} is correct, and fails {_list(row.fails)}", file=sys.stderr)
     for row in survivors(rows):
         print(f"{row.name} survives {_list(row.meant)}", file=sys.stderr)
-    return 1 if failing or survivors(rows) else 0
+    return 1 if failing or survivors(rows) or differing else 0
 
 
 if __name__ == "__main__":
