@@ -157,7 +157,9 @@ def _run(arguments: argparse.Namespace) -> int:
                 report = _checked(name, arguments, config, progress=note)
             except KeyboardInterrupt:
                 if results:
-                    _write(arguments, [*reports, _partial(name, results, config)])
+                    missing = len(checks) - len(results)
+                    report = _partial(name, results, config, missing=missing)
+                    _write(arguments, [*reports, report])
                 done = f"{len(results)} of {len(checks)} checks on {name}"
                 sys.stderr.write(f"flock-ws: interrupted after {done}\n")
                 raise
@@ -244,10 +246,15 @@ def _last_resort(
         LAST_RESORTS.remove(give_up)
 
 
-def _partial(name: str, results: Sequence[Result], config: Config) -> Report:
+def _partial(name: str, results: Sequence[Result], config: Config, *, missing: int = 0) -> Report:
     """Return a report on a manager whose examination did not come to its end."""
-    profile = config.profile.as_dict()
-    return Report(manager=name, profile=profile, results=tuple(results), seed=config.seed)
+    return Report(
+        manager=name,
+        profile=config.profile.as_dict(),
+        results=tuple(results),
+        seed=config.seed,
+        missing=missing,
+    )
 
 
 def _config(arguments: argparse.Namespace) -> Config:

@@ -135,6 +135,7 @@ class Report:
         seed: as given.
         versions: of Python and of the packages that matter.
         elapsed: seconds of real time that it took.
+        missing: checks that were to run and did not, since somebody ended it.
     """
 
     manager: str
@@ -144,20 +145,21 @@ class Report:
     seed: int = 0
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     elapsed: float = 0.0
+    missing: int = 0
 
     @property
     def verdict(self) -> Literal["pass", "fail", "unknown"]:
         """``fail`` when a MUST check failed or an expected failure passed.
 
         An expected failure that fails does not count. ``unknown`` when no check came to a
-        verdict.
+        verdict, or when nothing failed and some did not run.
         """
         if any(
             result.broken and (result.level == "MUST" or result.stale) for result in self.results
         ):
             return "fail"
         decided = any(result.verdict in {"pass", "fail"} for result in self.results)
-        return "pass" if decided else "unknown"
+        return "pass" if decided and not self.missing else "unknown"
 
     def result(self, check_id: str) -> Result:
         """Return what this check found.
@@ -181,6 +183,7 @@ class Report:
             "seed": self.seed,
             "versions": dict(self.versions),
             "elapsed": self.elapsed,
+            "missing": self.missing,
             "results": [_plain(dataclasses.asdict(result)) for result in self.results],
         }
 
@@ -203,6 +206,7 @@ class Report:
             seed=form["seed"],
             versions=dict(form["versions"]),
             elapsed=form["elapsed"],
+            missing=form["missing"],
         )
 
 

@@ -129,7 +129,7 @@ def headline(report: Report) -> str:
     must, weak = len(sorts[Outcome.BROKEN]), len(sorts[Outcome.WEAK])
     surprises = len(sorts[Outcome.SURPRISE])
     kept = sum(result.level == "MUST" for result in sorts[Outcome.KEPT])
-    if report.verdict == "unknown":
+    if report.verdict == "unknown" and not report.missing:
         return "no check came to a verdict"
     broken = [f"{must} of {counted(must + kept, 'MUST')}"] if must else []
     broken += [counted(weak, "SHOULD")] if weak else []
@@ -138,6 +138,8 @@ def headline(report: Report) -> str:
         parts.insert(0, f"keeps {f'all {kept} MUSTs' if kept > 1 else counted(kept, 'MUST')}")
     if surprises:
         parts.append(f"passed {counted(surprises, 'check')} expected to fail")
+    if report.missing:
+        parts.append(f"as far as it was asked: {counted(report.missing, 'check')} did not run")
     return ", ".join(parts)
 
 

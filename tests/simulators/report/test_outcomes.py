@@ -84,6 +84,14 @@ def test_the_headline_of_a_good_manager_says_so(good: Report) -> None:
     assert headline(good) == "keeps all 7 MUSTs"
 
 
+def test_a_good_manager_of_which_not_all_was_asked_has_no_verdict(good: Report) -> None:
+    part = dataclasses.replace(good, missing=3)
+    assert (part.verdict, headline(part)) == (
+        "unknown",
+        "keeps all 7 MUSTs, as far as it was asked: 3 checks did not run",
+    )
+
+
 def test_the_headline_of_a_manager_that_only_breaks_advice_starts_with_the_good(
     tutorial: Report,
 ) -> None:
