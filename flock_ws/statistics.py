@@ -64,12 +64,14 @@ class Eviction:
         return self._websocket() if self._websocket is not None else None
 
     def __str__(self) -> str:
-        """Name the client, the reason, and how far it was behind."""
-        cause = f", {self.error}" if self.error else ""
-        return (
-            f"{self.client}: {self.reason}, {self.lag.messages} messages "
-            f"({self.lag.bytes} bytes, {self.lag.seconds:.3f} s) behind{cause}"
-        )
+        """Name the client, the reason, and how far it was behind, if it was."""
+        lag, parts = self.lag, [self.reason]
+        if lag.messages:
+            noun = "message" if lag.messages == 1 else "messages"
+            parts.append(f"{lag.messages} {noun} ({lag.bytes} bytes, {lag.seconds:.3f} s) behind")
+        if self.error:
+            parts.append(self.error)
+        return f"{self.client}: {', '.join(parts)}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-ready form."""

@@ -10,7 +10,7 @@ from typing import Any
 from loadtests.record import ServerSample
 from loadtests.report.series import Chart, Line, Unit
 
-__all__ = ["PARTS", "STATES", "History", "Progress", "Rates"]
+__all__ = ["PARTS", "STATES", "History", "Progress", "Rates", "received"]
 
 STATES = ("connected", "turned", "ended", "left", "failed")
 """What the clients of a cohort can be: behaving, misbehaving, ended by the server, gone by
@@ -31,6 +31,7 @@ class Progress:
         time: run time.
         clients: connections open at the server, or those that clients hold for open where it
             does not tell.
+        received: events of this run; where another publishes and numbers none, all messages.
         p99: of the healthy latency over the last whole seconds.
         blocked: for how long the publication under way has not returned.
         told: what the generator told last: `loadtests.engine.Engine.progress`.
@@ -74,6 +75,12 @@ class Progress:
         """Return ``p50``, ``p95``, ``p99`` or ``max`` of the last seconds of the healthy."""
         value = self.told.get(part)
         return float(value) if value else None
+
+
+def received(told: Mapping[str, Any], *, listening: bool) -> int:
+    """Return the events that came; all messages, where who publishes them numbers none."""
+    events = int(told.get("received", 0))
+    return events or int(told.get("messages", 0)) if listening else events
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from loadtests.board import Board
 from loadtests.descriptors import ensure_descriptors
 from loadtests.generator import Crew, Generator
 from loadtests.interrupts import Interrupts
-from loadtests.live import Progress
+from loadtests.live import Progress, received
 from loadtests.observer import Observer
 from loadtests.plan import Plan
 from loadtests.publisher import Publisher
@@ -331,7 +331,7 @@ class _Course:
                 clients=told.get("connected", 0) if open_there is None else open_there,
                 asked=self.plan.scenario.clients,
                 published=publisher.accepted if publisher is not None else None,
-                received=told.get("received", 0),
+                received=received(told, listening=publisher is None),
                 evicted=observer.evicted if observer is not None else None,
                 p99=told.get("p99", 0.0),
                 blocked=publisher.blocked if publisher is not None else 0.0,

@@ -7,6 +7,7 @@ import pytest
 
 from flock_ws import Eviction, WebSocketManager
 from flock_ws.evictions import EvictionRecord
+from flock_ws.statistics import Lag
 from simulators import DeadClient, HealthyClient, StalledClient, sim_test
 from tests.flock_ws.scene import joined, now, said
 
@@ -99,8 +100,13 @@ async def test_an_eviction_writes_one_line_that_names_client_reason_and_numbers(
     (record,) = caplog.records
     size = len(said(0, content="x" * 10).model_dump_json())
     assert record.getMessage() == (
-        f"evicted bob: send_timeout, 1 messages ({size} bytes, 0.500 s) behind; 0 clients left"
+        f"evicted bob: send_timeout, 1 message ({size} bytes, 0.500 s) behind; 0 clients left"
     )
+
+
+def test_who_left_nothing_unsent_is_not_called_behind() -> None:
+    eviction = Eviction(number=0, client="bob", reason="no_ack", code=1013, lag=Lag(), at=1.0)
+    assert str(eviction) == "bob: no_ack"
 
 
 @sim_test

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.live import History, Progress
+from loadtests.live import History, Progress, received
 from loadtests.record import ServerSample
 
 
@@ -28,6 +28,21 @@ def filled(*steps: Progress) -> History:
     for step in steps:
         history.add(step)
     return history
+
+
+@pytest.mark.parametrize(
+    ("told", "listening", "shown"),
+    [
+        ({"received": 7, "messages": 9}, True, 7),
+        ({"received": 0, "messages": 9}, True, 9),
+        ({"received": 0, "messages": 9}, False, 0),
+        ({}, True, 0),
+    ],
+)
+def test_of_a_server_that_numbers_nothing_every_message_is_shown_as_received(
+    told: dict[str, int], *, listening: bool, shown: int
+) -> None:
+    assert received(told, listening=listening) == shown
 
 
 def test_rates_are_those_of_the_last_seconds() -> None:
