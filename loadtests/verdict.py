@@ -49,7 +49,7 @@ class Judgement:
             # A run that was cut short or could not measure is the cause of what it left open.
             found.sort(key=lambda one: (not one.key.startswith("run."), one.key != "run.generator"))
         else:
-            found.sort(key=_rank)
+            found = _worst_first(found)
         return tuple(_gathered([answer.reason for answer in found]))
 
     @property
@@ -109,12 +109,15 @@ def _weight(cohort: Cohort) -> int:
     return order.index(cohort.user) if cohort.user in order else len(order)
 
 
-def _rank(broken: Answer) -> int:
-    """Put an eviction that came late behind connections that never went: the worse comes first."""
-    if broken.key.startswith("evicted.") and _LATE in broken.reason:
-        return 2
-    first = broken.key == "server.alive" or broken.key.startswith("evicted.")
-    return 0 if first else 1 if broken.key == "zombies" else 3
+def _worst_first(found: list[Answer]) -> list[Answer]:
+    """Put evictions that came late behind connections that never went."""
+    stayed = [one for one in found if one.key == "zombies"]
+    if not stayed:
+        return found
+    late = [one for one in found if _LATE in one.reason]
+    rest = [one for one in found if one not in late]
+    after = rest.index(stayed[0]) + 1
+    return [*rest[:after], *late, *rest[after:]]
 
 
 def _gathered(reasons: list[str]) -> list[str]:
