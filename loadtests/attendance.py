@@ -57,6 +57,8 @@ _on_plan: "WeakKeyDictionary[Environment, Callable[[Environment, Plan], None]]" 
 )
 _attendants: "WeakKeyDictionary[Environment, gevent.Greenlet]" = WeakKeyDictionary()
 _one_at_a_time = RLock()
+_carrying = RLock()
+"""Held while news is on its way from an engine to locust: stopping there would lose it."""
 
 
 def engine_of(environment: Environment, *, host: str | None = None) -> Engine:
@@ -155,7 +157,8 @@ def _attend(environment: Environment, engine: Engine) -> None:
     """Carry what the engine saw to locust and to whoever started it."""
     role = _roles.get(environment)
     while True:
-        _report(environment, engine.take_news())
+        with _carrying:
+            _report(environment, engine.take_news())
         told = engine.progress()
         if environment.runner is not None:
             told["state"] = environment.runner.state
@@ -182,7 +185,8 @@ def _collect(environment: Environment) -> tuple[GeneratorResults, set[str]]:
         empty = GeneratorResults(clients=[], series={}, spread=Histogram(), generator=nothing)
         return empty, set()
     _unfinished.discard(environment)
-    _attendants[environment].kill()
+    with _carrying:
+        _attendants[environment].kill()
     if engine.plan.look_again:
         engine.look_again()
     news, results = engine.conclude()

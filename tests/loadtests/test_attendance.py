@@ -30,8 +30,9 @@ def threads():
 from loadtests.users import ViewerUser, engine_of
 imported = threads()
 
-import gevent
+import gevent, gevent.event
 from locust.env import Environment
+from loadtests import attendance
 from loadtests.members import Member
 
 environment = Environment(user_classes=[ViewerUser])
@@ -49,9 +50,24 @@ while turns < int(sys.argv[3]) or not environment.stats.get("push viewer", "WS")
     turns += 1
 taken = [member.received_messages - count for member, count in zip(members, before)]
 times = environment.stats.get("push viewer", "WS").response_times
+
+# The results are asked for while news is on its way to locust.
+take, taken_off = engine.take_news, gevent.event.Event()
+
+def slowly():
+    news = take()
+    taken_off.set()
+    gevent.sleep(0.1)
+    return news
+
+engine.take_news = slowly
+taken_off.wait()
+results, _ = attendance._collect(environment)
+seen = sum(one.count for one in results.series["viewer"].values())
+counted = environment.stats.get("push viewer", "WS").num_requests
 engine.stop()
 told = {"early": early, "threads": [imported, prepared], "turns": turns, "taken": taken}
-told["times"] = sorted(times)
+told["counted"], told["times"] = [counted, seen], sorted(times)
 os.write(1, json.dumps(told).encode())
 os._exit(0)
 """
@@ -113,6 +129,13 @@ def test_what_starts_a_process_imports_nothing_that_locust_is_to_patch(
     patched: dict[str, Any],
 ) -> None:
     assert patched["early"] == []
+
+
+def test_locust_counts_what_was_on_its_way_when_the_results_were_asked_for(
+    patched: dict[str, Any],
+) -> None:
+    counted, seen = patched["counted"]
+    assert counted == seen
 
 
 def test_locusts_own_statistics_are_not_rounded_to_10_ms(patched: dict[str, Any]) -> None:
