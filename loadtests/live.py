@@ -80,7 +80,7 @@ class Progress:
 def received(told: Mapping[str, Any], *, listening: bool) -> int:
     """Return the events that came; all messages, where who publishes them numbers none."""
     events = int(told.get("received", 0))
-    return events or int(told.get("messages", 0)) if listening else events
+    return int(told.get("messages", 0)) if listening and not events else events
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,6 @@
 """Faulty clients in process: how they read and die, and that they can be healed."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
@@ -30,20 +27,7 @@ from simulators.faults import (
 from simulators.records import Closed
 from simulators.runs import sim_test
 from simulators.wire import Wire
-
-Attempt = Callable[..., Coroutine[Any, Any, str]]
-End = Callable[[FakeClient], Awaitable[tuple[int, float]]]
-
-PING = json.dumps({"type": "ping", "timestamp": 0.0})
-
-
-def fake(*faults: Fault, **options: Any) -> FakeClient:
-    return FakeClient(Behaviour.of(*faults), **options)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
+from tests.simulators.scene import PING, Attempt, End, fake, now
 
 # Reading
 

@@ -2,14 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from simulators.behaviours import Behaviour
-from simulators.clients import FakeClient
 from simulators.errors import OptionError
 from simulators.faults import (
     BadJson,
@@ -39,20 +35,7 @@ from simulators.faults import (
 )
 from simulators.records import Closed
 from simulators.runs import sim_test
-
-Attempt = Callable[..., Coroutine[Any, Any, str]]
-End = Callable[[FakeClient], Awaitable[tuple[int, float]]]
-
-PING = json.dumps({"type": "ping", "timestamp": 0.0})
-
-
-def fake(*faults: Fault, **options: Any) -> FakeClient:
-    return FakeClient(Behaviour.of(*faults), **options)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
+from tests.simulators.scene import PING, Attempt, End, fake, now
 
 # Handshake
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -22,6 +22,7 @@ from simulators.faults import FinWithoutClose, Reset
 from simulators.runs import sim_test, simulate
 from simulators.transport import WireTransport
 from simulators.wire import Wire
+from tests.simulators.scene import app_with, session
 
 Endpoint = Callable[[WebSocket], Any]
 
@@ -54,22 +55,6 @@ def app_of(manager: WebSocketManager) -> FastAPI:
         return len(manager.clients)
 
     return app
-
-
-def app_with(endpoint: Endpoint) -> FastAPI:
-    app = FastAPI()
-    app.websocket("/ws")(endpoint)
-    return app
-
-
-@contextlib.asynccontextmanager
-async def session(transport: Any) -> AsyncIterator[AsyncWebSocketSession]:
-    websocket: AsyncWebSocketSession
-    async with (
-        httpx.AsyncClient(transport=transport) as client,
-        aconnect_ws("ws://app/ws", client, keepalive_ping_interval_seconds=None) as websocket,
-    ):
-        yield websocket
 
 
 async def wait_pool(manager: WebSocketManager, size: int) -> None:

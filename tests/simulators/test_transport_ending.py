@@ -1,43 +1,25 @@
 """An httpx-ws transport with backpressure: how connections end, and how they are denied."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, HTTPException, Response, WebSocket, WebSocketDisconnect
+from fastapi import HTTPException, Response, WebSocket, WebSocketDisconnect
+from httpx_ws import WebSocketDisconnect as ClosedByServer
 from httpx_ws import (
-    AsyncWebSocketSession,
     WebSocketNetworkError,
     WebSocketUpgradeError,
-    aconnect_ws,
 )
-from httpx_ws import WebSocketDisconnect as ClosedByServer
 
 from simulators.behaviours import Behaviour
 from simulators.errors import CloseRefused
 from simulators.runs import simulate
 from simulators.transport import WireTransport
+from tests.simulators.scene import app_with, session
 
 Endpoint = Callable[[WebSocket], Any]
-
-
-def app_with(endpoint: Endpoint) -> FastAPI:
-    app = FastAPI()
-    app.websocket("/ws")(endpoint)
-    return app
-
-
-@contextlib.asynccontextmanager
-async def session(transport: Any) -> AsyncIterator[AsyncWebSocketSession]:
-    websocket: AsyncWebSocketSession
-    async with (
-        httpx.AsyncClient(transport=transport) as client,
-        aconnect_ws("ws://app/ws", client, keepalive_ping_interval_seconds=None) as websocket,
-    ):
-        yield websocket
 
 
 def test_a_client_that_dies_is_a_disconnect_to_the_application() -> None:

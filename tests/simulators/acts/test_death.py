@@ -21,6 +21,7 @@ from simulators.faults import (
 )
 from simulators.sockets import SocketClient
 from simulators.tcp.connection import hearken
+from tests.simulators.scene import flood
 
 pytestmark = pytest.mark.sockets
 
@@ -28,12 +29,6 @@ Make = Callable[..., AbstractAsyncContextManager[Any]]
 Wait = Callable[[Callable[[], Any]], Awaitable[None]]
 CLOSE_1001 = b"\x03\xe9"
 CLOSE_1012 = b"\x03\xf4"
-
-
-async def flood(websocket: Any) -> None:
-    """Send until it fails."""
-    while True:
-        await websocket.send_text("x" * 60_000)
 
 
 DEATHS = [
