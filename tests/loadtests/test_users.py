@@ -82,10 +82,24 @@ def locust(path: Path, *words: str, users: int, seconds: int) -> subprocess.Pope
 
 def ended(process: subprocess.Popen[str]) -> Run:
     shown, errors = process.communicate(timeout=LIMIT)
-    # Forked workers write their own lists beside the master's; theirs are empty by then.
-    lists = [json.loads(text) for text in shown.replace("]\n[", "]\0[").split("\0") if text]
-    entries = {entry["name"]: entry for found in lists for entry in found}
+    entries = {entry["name"]: entry for found in lists(shown) for entry in found}
     return Run(process.returncode, entries, errors)
+
+
+def lists(text: str) -> Iterator[list[dict[str, Any]]]:
+    """Read list after list: forked workers write theirs, empty by then, beside the master's.
+
+    They share its output, so that one may end in the middle of another's line.
+    """
+    decoder, rest = json.JSONDecoder(), text.strip()
+    while rest:
+        found, end = decoder.raw_decode(rest)
+        yield found
+        rest = rest[end:].lstrip()
+
+
+def test_lists_are_read_however_their_writers_took_turns() -> None:
+    assert list(lists('[][]\n\n[{"name": "a"}]\n[]')) == [[], [], [{"name": "a"}], []]
 
 
 @pytest.fixture(scope="module")
