@@ -15,6 +15,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from flock_ws.acknowledgements import Acknowledgements
 from flock_ws.deadlines import Deadlines
@@ -72,16 +73,27 @@ class FanOut:
         self._pump: asyncio.Task[None] | None = None
         self._flush_planned = False
         self._serving: Outbox | None = None
+        self._ending: dict[Any, asyncio.Task[None]] = {}
         self._sending = Deadlines[Outbox](loop, limits.send_timeout, self._timed_out)
         self._frames = Frames(log)
         self._acknowledgements = Acknowledgements(loop, limits=limits, missed=self._unanswered)
         self.delivered = 0
 
     def add(self, outbox: Outbox) -> None:
-        """Take on a client that is behind nothing."""
-        self._idle[outbox] = None
+        """Take on a client that is behind nothing.
+
+        A cancelled send of its socket's earlier stay, which has not ended yet, is its send in
+        flight, with a deadline of its own.
+        """
         if outbox.direct is not None:
             outbox.direct.on_pong = lambda number: self._acknowledgements.answered(outbox, number)
+        ending = self._ending.get(outbox.socket)
+        if ending is None:
+            self._idle[outbox] = None
+        else:
+            outbox.writer = ending
+            self._sending.start(outbox)
+            ending.add_done_callback(lambda _: self._freed(outbox))
 
     def drop(self, outbox: Outbox) -> asyncio.Task[None] | None:
         """Let go of a client: nothing more is sent to it.
@@ -99,7 +111,7 @@ class FanOut:
         if self._serving is outbox and asyncio.current_task(self._loop) is not self._pump:
             self._detach()
         elif outbox.writer is not None:
-            outbox.writer.cancel()
+            self._cut_off(outbox.socket, outbox.writer)
         return outbox.writer
 
     def wake(self) -> None:
@@ -291,6 +303,25 @@ class FanOut:
             self._queue.append(outbox)
             self._start_pump()
 
+    def _cut_off(self, socket: Any, writer: asyncio.Task[None]) -> None:
+        """Cancel a client's send, once; its socket may come again before that has ended."""
+        if self._ending.get(socket) is not writer:
+            self._ending[socket] = writer
+            writer.add_done_callback(lambda _: self._ended(socket, writer))
+            writer.cancel()
+
+    def _ended(self, socket: Any, writer: asyncio.Task[None]) -> None:
+        if self._ending.get(socket) is writer:
+            del self._ending[socket]
+
+    def _freed(self, outbox: Outbox) -> None:
+        """The send that was left from its socket's earlier stay has ended."""
+        if not outbox.gone:
+            outbox.writer = None
+            self._sending.stop(outbox)
+            self._queue.append(outbox)
+            self._start_pump()
+
     async def _serve(self, outbox: Outbox) -> int:
         """Send until it is behind nothing; to a client not busy at most `_CLIENT_SENDS`.
 
@@ -390,7 +421,7 @@ class FanOut:
         if self._queue:
             self._start_pump()
         if outbox.gone:
-            outbox.writer.cancel()
+            self._cut_off(outbox.socket, outbox.writer)
         else:
             self._sending.start(outbox)
             self._check_lag(outbox)
