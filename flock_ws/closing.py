@@ -48,7 +48,11 @@ class Closings:
     """The sockets that are being closed in the background."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Any, asyncio.Task[None]] = {}
+
+    def __contains__(self, socket: Any) -> bool:
+        """Tell whether this socket is being closed."""
+        return socket in self._tasks
 
     def __len__(self) -> int:
         """Return how many are not closed yet."""
@@ -63,12 +67,12 @@ class Closings:
         timeout: float,
         after: asyncio.Task[None] | None = None,
     ) -> asyncio.Task[None]:
-        """Close a socket in the background, as `close_socket` does."""
+        """Close a socket that is not being closed in the background, as `close_socket` does."""
         work = close_socket(socket, code=code, reason=reason, timeout=timeout, after=after)
         # Not create_task: an eager task factory would run it on the way of a delivery.
         task = asyncio.Task(work, loop=asyncio.get_running_loop(), name="flock-ws close")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[socket] = task
+        task.add_done_callback(lambda _: self._tasks.pop(socket))
         return task
 
     async def wait(self, timeout: float) -> None:  # noqa: ASYNC109  # waits, cancels nothing
@@ -78,7 +82,7 @@ class Closings:
         cancellation.
         """
         if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=timeout + 0.1)
+            await asyncio.wait(self._tasks.values(), timeout=timeout + 0.1)
 
 
 async def close_socket(

@@ -114,7 +114,8 @@ class WebSocketManager:
     async def add_client(self, websocket: Any, *, name: str | None = None) -> None:
         """Add an accepted socket to the pool; it gets every event that is published from now on.
 
-        After `shutdown()` the socket is closed with code 1012 instead.
+        One that is being closed after its eviction stays out. After `shutdown()` the socket is
+        closed with code 1012 instead. To add it to `clients` is the same, without a name.
 
         Args:
             websocket: the socket; adding it twice is the same as once.
@@ -124,9 +125,6 @@ class WebSocketManager:
             PoolFull: the pool holds `Limits.max_clients` clients.
         """
         self._bind()
-        if self._closed:
-            self._close(websocket, reason="shutdown", code=CLOSE_CODES["shutdown"])
-            return
         if websocket not in self._pool:
             most = self.limits.max_clients
             if most is not None and len(self._pool) >= most:
@@ -397,7 +395,13 @@ class WebSocketManager:
             return time.monotonic()
 
     def _join(self, websocket: Any, name: str | None = None) -> None:
-        """A socket came into the pool."""
+        """A socket came into the pool; out it goes again if its end, or ours, has begun."""
+        if self._closed or websocket in self._closings:
+            set.discard(self._pool, websocket)
+            if websocket not in self._closings:
+                self._bind()
+                self._close(websocket, reason="shutdown", code=CLOSE_CODES["shutdown"])
+            return
         self._joined += 1
         name = name or name_of(websocket) or f"client-{self._joined}"
         self._take_on(websocket, name)

@@ -4,8 +4,11 @@ import asyncio
 import gc
 import weakref
 
-from flock_ws import WebSocketManager
-from simulators import sim_test
+import pytest
+
+from flock_ws import NotOnLoopError, WebSocketManager
+from simulators import HealthyClient, sim_test
+from simulators.runs import simulate
 from tests.flock_ws.scene import now, said
 
 
@@ -96,3 +99,67 @@ async def test_what_a_socket_left_behind_is_forgotten_when_it_has_ended() -> Non
     del socket
     gc.collect()
     assert left() is None
+
+
+class SlowToClose(SlowToEnd):
+    """Its close takes a while, and counts."""
+
+    def __init__(self) -> None:
+        super().__init__(ends_after=0.0)
+        self.closes = 0
+
+    async def close(self) -> None:
+        self.closes += 1
+        await asyncio.sleep(0.3)
+
+
+@pytest.mark.parametrize("way", ["add_client", "clients.add"])
+@sim_test
+async def test_who_is_being_closed_after_an_eviction_does_not_come_in_again(way: str) -> None:
+    manager, socket = WebSocketManager(), SlowToClose()
+    await manager.add_client(socket)
+    await manager.broadcast(said())
+    if way == "add_client":
+        await manager.add_client(socket)
+    else:
+        manager.clients.add(socket)
+    await manager.broadcast(said(1))
+    assert (len(manager.clients), manager.statistics().joined, len(socket.sends)) == (0, 1, 1)
+
+
+@sim_test
+async def test_once_its_close_has_ended_a_socket_may_come_again() -> None:
+    manager, socket = WebSocketManager(), SlowToClose()
+    await manager.add_client(socket)
+    await manager.broadcast(said())
+    await asyncio.sleep(1)
+    await manager.add_client(socket)
+    assert (await manager.broadcast(said(1))).delivered == 1
+
+
+@sim_test
+async def test_after_shutdown_who_is_put_into_the_set_is_closed_as_who_is_added() -> None:
+    manager, late, later = WebSocketManager(), HealthyClient(), HealthyClient()
+    await manager.shutdown()
+    manager.clients.add(late)
+    manager.clients |= {later}
+    assert len(manager.clients) == 0
+    assert {(await late.wait_closed()).code, (await later.wait_closed()).code} == {1012}
+
+
+@sim_test
+async def test_after_shutdown_who_comes_twice_is_closed_once() -> None:
+    manager, socket = WebSocketManager(), SlowToClose()
+    await manager.shutdown()
+    await manager.add_client(socket)
+    await manager.add_client(socket)
+    await asyncio.sleep(1)
+    assert socket.closes == 1
+
+
+def test_after_shutdown_nobody_comes_in_where_no_loop_could_close_them() -> None:
+    manager = WebSocketManager()
+    simulate(manager.shutdown)
+    with pytest.raises(NotOnLoopError):
+        manager.clients.add(object())
+    assert len(manager.clients) == 0
