@@ -3,6 +3,10 @@
 A send that completed tells only that a buffer took the event. A ping that follows the data is
 answered when the peer has read up to it. Pings are sent only while data is outstanding, one at a
 time for each client and at most one every `Limits.ack_interval`.
+
+A peer so far behind that its answer is late is kept while its buffers are emptier at each look than
+at the one before. Not told apart are two that are late and gain nothing: one that reads just as
+fast as events come is evicted as one is whose kernel takes them and whose application does not.
 """
 
 import asyncio

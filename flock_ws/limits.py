@@ -30,7 +30,8 @@ class Limits:
         ack_interval: a client on a direct connection is asked for an acknowledgement at most so
             often, and only while data is outstanding.
         ack_timeout: one that acknowledges nothing in this time, and whose buffers have not drained
-            by a byte, is evicted, long before megabytes pile up.
+            by a byte, is evicted, long before megabytes pile up. Not promised: that a client stays
+            which is further behind than this and reads no faster than events come.
 
     None means: no limit.
 
