@@ -97,7 +97,7 @@ async def common(limit: float) -> tuple[float | None, int]:
             if time.monotonic() - began >= _SEND_TIMEOUT * 0.9:
                 late.append(began)
 
-    client.send_text = timed  # type: ignore[method-assign] # to see its deadline pass
+    client.send_text = timed  # type: ignore[method-assign, assignment] # to see its deadline pass
     taken = await publish_until(application, lambda: late, limit)
     sent = 0 if taken is None else round(taken * RATE)
     if taken is None:

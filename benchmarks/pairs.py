@@ -147,17 +147,18 @@ class Pair:
 
         Returns:
             `cpu` and `wall`, µs for each delivery: of the server process until the last reader had
-            the last event, and from the first publication until then; and what the server told
-            beside that.
+            the last event, and from the first publication until then; `pings`, which the readers
+            answered meanwhile; and what the server told beside that.
 
         Raises:
             Spoiled: a reader missed something, or it took longer than `limit` seconds.
         """
         assert self._readers is not None  # noqa: S101 # made with it
-        before = self._readers.ask("report")["received"]
+        report = self._readers.ask("report")
+        before, pings = report["received"], report["pings"]
         self._readers.ask("forget")
         began = self._server.ask(json.dumps(order))
-        told = {key: began[key] for key in ("late", "stretch") if key in began}
+        told = {str(key): began[key] for key in ("late", "stretch") if key in began}
         expected = order["events"] * self.clients
         deadline = time.monotonic() + limit
         while (seen := self._readers.ask("report"))["received"] - before < expected:
@@ -167,6 +168,7 @@ class Pair:
             time.sleep(0.01)
         used = self.usage()["cpu"] - began["cpu"]
         wall = seen["last"] - began["began"]
+        told["pings"] = seen["pings"] - pings
         return {"cpu": used / expected * 1e6, "wall": wall / expected * 1e6, **told}
 
 

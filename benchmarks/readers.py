@@ -5,7 +5,7 @@ protocol pings by which the manager asks for acknowledgements. Some may stall: a
 nothing takes a byte from their sockets. Commands come on standard input, one a line, and each is
 answered by a line of JSON.
 
-    report    deliveries so far, all bytes, and the system's monotonic time of the last delivery
+    report    deliveries so far, all bytes, pings answered, and the monotonic time of the last one
     lateness  quantiles of the seconds from an event's stamp to its arrival
     forget    start counting the lateness anew
 """
@@ -76,6 +76,7 @@ class Readers:
         self._waiting.register(sys.stdin, selectors.EVENT_READ, None)
         self._received = 0
         self._bytes = 0
+        self._pings = 0
         self._last = 0.0
         self._late: list[int] = []
 
@@ -132,6 +133,7 @@ class Readers:
         ping = buffer.find(_PING, 0, end)
         while ping >= 0 and ping + _PING_BYTES <= end:
             if ping + _PING_BYTES > _OVERLAP:
+                self._pings += 1
                 with contextlib.suppress(OSError):
                     connection.send(_PONG + buffer[ping + 2 : ping + _PING_BYTES])
             ping = buffer.find(_PING, ping + 1, end)
@@ -143,7 +145,7 @@ class Readers:
             print("{}", flush=True)
         elif command == "report":
             report = {"received": self._received, "bytes": self._bytes, "last": self._last}
-            print(json.dumps(report), flush=True)
+            print(json.dumps({**report, "pings": self._pings}), flush=True)
         elif command == "lateness":
             print(json.dumps(self._lateness()), flush=True)
         return bool(command)

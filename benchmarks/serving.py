@@ -63,6 +63,7 @@ async def breathe(contestant: Contestant, order: dict[str, Any]) -> dict[str, fl
     loop = asyncio.get_running_loop()
     late, stretch = 0.0, 0.0
     due, used = loop.time() + _TICK, time.thread_time()
+    handle: asyncio.TimerHandle
 
     def tick() -> None:
         nonlocal late, stretch, due, used, handle
