@@ -1,9 +1,7 @@
 """What a real browser makes of a locked door, and what a foreign page can do with an open one."""
 
+import contextlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +9,7 @@ import httpx
 import pytest
 
 from flock_ws.door_options import READ_TOKEN
+from tests.nursery import Nursery
 
 pytestmark = [pytest.mark.sockets, pytest.mark.browser]
 
@@ -28,29 +27,23 @@ fetch("http://127.0.0.1:PORT/api/events",
 """
 
 
-def serve(**environment: str) -> Iterator[int]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flock_ws", "serve", "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    )
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())["port"]
-    finally:
-        process.kill()
-        process.communicate()
+@contextlib.contextmanager
+def serving(nursery: Nursery, **environment: str) -> Iterator[int]:
+    words = ("serve", "--port", "0")
+    with nursery.start("flock_ws", *words, environment=environment) as process:
+        yield json.loads(process.line())["port"]
 
 
 @pytest.fixture(scope="module")
-def locked() -> Iterator[int]:
-    yield from serve(**{READ_TOKEN: TOKEN})
+def locked(nursery: Nursery) -> Iterator[int]:
+    with serving(nursery, **{READ_TOKEN: TOKEN}) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
-def unlocked() -> Iterator[int]:
-    yield from serve()
+def unlocked(nursery: Nursery) -> Iterator[int]:
+    with serving(nursery) as port:
+        yield port
 
 
 def test_a_browser_that_was_told_the_token_once_uses_it_for_the_whole_page(

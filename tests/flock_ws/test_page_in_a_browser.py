@@ -1,14 +1,13 @@
 import contextlib
 import json
 import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.nursery import Nursery
 
 pytestmark = [pytest.mark.sockets, pytest.mark.browser]
 
@@ -40,37 +39,30 @@ class EvictsOnce:
 class Serving:
     """A server in a process of its own, which can be started again at the same port."""
 
-    def __init__(self, *options: str, cwd: Path) -> None:
+    def __init__(self, nursery: Nursery, *options: str, cwd: Path) -> None:
+        self._nursery = nursery
         self._options = options
         self._cwd = cwd
         self.port = 0
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "flock_ws", "serve", *self._options, "--port", str(self.port)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self._cwd,
-        )
-        watchdog = threading.Timer(START_LIMIT, self.process.kill)
-        watchdog.start()
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        watchdog.cancel()
-        assert line, self.process.communicate()[1]
+        words = ("serve", *self._options, "--port", str(self.port))
+        self.process = self._nursery.start("flock_ws", *words, cwd=self._cwd)
+        line = self.process.line(timeout=START_LIMIT)
+        assert line, self.process.complaints
         self.port = json.loads(line)["port"]
         self.url = f"http://127.0.0.1:{self.port}/"
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=START_LIMIT)
+        self.process.wait(timeout=START_LIMIT)
+        self.process.kill()
 
 
 @contextlib.contextmanager
-def serving(*options: str, cwd: Path) -> Iterator[Serving]:
-    server = Serving(*options, cwd=cwd)
+def serving(nursery: Nursery, *options: str, cwd: Path) -> Iterator[Serving]:
+    server = Serving(nursery, *options, cwd=cwd)
     try:
         yield server
     finally:
@@ -78,18 +70,20 @@ def serving(*options: str, cwd: Path) -> Iterator[Serving]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def server(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("locked")
     (folder / "token").write_text(TOKEN)
-    with serving("--demo", "--events", "100", "--read-token-file", "token", cwd=folder) as server:
+    options = ("--demo", "--events", "100", "--read-token-file", "token")
+    with serving(nursery, *options, cwd=folder) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def evicting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def evicting(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("evicting")
     (folder / "theirs.py").write_text(EVICTS_ONCE)
-    with serving("--manager", "theirs:EvictsOnce", "--events", "50", cwd=folder) as server:
+    options = ("--manager", "theirs:EvictsOnce", "--events", "50")
+    with serving(nursery, *options, cwd=folder) as server:
         yield server
 
 

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.nursery import Nursery
 
 pytestmark = [
     pytest.mark.sockets,
@@ -27,7 +30,7 @@ hostile: Any = importlib.import_module("hostile")
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[Any]:
+def servers(nursery: Nursery) -> Iterator[Any]:
     """Servers by what they are started with: attacks on the same kind share one."""
     with contextlib.ExitStack() as stack:
         running: dict[Any, tuple[int, int]] = {}
@@ -35,8 +38,10 @@ def servers() -> Iterator[Any]:
         def serve(attack: Any) -> tuple[int, int]:
             kind = (attack.options, tuple(attack.environment.items()))
             if kind not in running:
-                process = hostile.process(*attack.options, environment=attack.environment)
-                running[kind] = stack.enter_context(process)
+                words = ("serve", "--port", "0", *hostile.OPTIONS, *attack.options)
+                child = nursery.start("flock_ws", *words, environment=attack.environment)
+                line = stack.enter_context(child).line()
+                running[kind] = json.loads(line)["port"], child.pid
             return running[kind]
 
         yield serve

@@ -4,11 +4,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -21,9 +18,9 @@ from flock_ws.app import create_app
 from flock_ws.cli import main
 from flock_ws.doors import Doors
 from flock_ws.server import ServeError, listening_socket
+from tests.nursery import Child, Nursery
 
 START_LIMIT = 20.0
-STOP_LIMIT = 3.0
 TOKEN = "a-token-of-some-length"  # noqa: S105 - of no server
 
 SEQUENTIAL = """
@@ -49,46 +46,28 @@ class Stubborn(Sequential):
 class Serving:
     """A server in a process of its own, from its first line to its end."""
 
-    def __init__(self, *options: str, cwd: Path | None = None) -> None:
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "flock_ws", "serve", "--port", "0", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=cwd,
-        )
-        self._watchdog = threading.Timer(START_LIMIT, self.process.kill)
-        self._watchdog.start()
-        self.complaints = ""
+    def __init__(self, process: Child) -> None:
+        self.process = process
 
     def __enter__(self) -> Self:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            _, complaints = self.process.communicate()
-            pytest.fail(f"the server did not start: {complaints}")
+        line = self.process.line(timeout=START_LIMIT)
+        assert line, f"the server did not start: {self.process.complaints}"
         self.told: dict[str, Any] = json.loads(line)
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.told['port']}", timeout=10)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.http.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
-        self._watchdog.cancel()
+        self.process.kill()
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-        """Return the exit code, and how many seconds it took."""
-        began = time.monotonic()
+    @property
+    def complaints(self) -> str:
+        return self.process.complaints
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Return the exit code."""
         self.process.send_signal(number)
-        _, self.complaints = self.process.communicate(timeout=START_LIMIT)
-        return self.process.returncode, time.monotonic() - began
+        return self.process.wait(timeout=START_LIMIT)
 
     def post(self, count: int, *, timeout: float = 10) -> None:
         body = [posted(number) for number in range(count)]
@@ -125,9 +104,20 @@ def posted(number: int) -> dict[str, Any]:
     return {"kind": "StreamingOutputEvent", "event": event}
 
 
+Serve = Callable[..., Serving]
+
+
 @pytest.fixture(scope="module")
-def serving() -> Iterator[Serving]:
-    with Serving("--events", "100") as serving:
+def serve(nursery: Nursery) -> Serve:
+    def start(*options: str, cwd: Path | None = None) -> Serving:
+        return Serving(nursery.start("flock_ws", "serve", "--port", "0", *options, cwd=cwd))
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def serving(serve: Serve) -> Iterator[Serving]:
+    with serve("--events", "100") as serving:
         yield serving
 
 
@@ -233,8 +223,8 @@ def test_an_address_beyond_this_machine_is_warned_of_in_one_line(
 
 
 @pytest.mark.sockets
-def test_the_warning_is_given_by_the_command_itself() -> None:
-    with Serving("--host", "0.0.0.0") as serving:  # noqa: S104 - for a moment, and without events
+def test_the_warning_is_given_by_the_command_itself(serve: Serve) -> None:
+    with serve("--host", "0.0.0.0") as serving:  # noqa: S104 - for a moment, and without events
         serving.stop()
     assert serving.complaints.startswith("flock-ws: warning: 0.0.0.0 can be reached from other")
     assert serving.complaints.count("\n") == 1
@@ -243,13 +233,13 @@ def test_the_warning_is_given_by_the_command_itself() -> None:
 @pytest.mark.sockets
 @pytest.mark.parametrize("protocol", ["auto", "plain"])
 def test_a_token_opens_the_door_and_is_in_no_log_at_any_level(
-    protocol: str, tmp_path: Path
+    protocol: str, tmp_path: Path, serve: Serve
 ) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN)
     options = ("--read-token-file", str(file), "--protocol", protocol, "--log-level", "trace")
     key = {"Authorization": f"Bearer {TOKEN}"}
-    with Serving(*options) as serving:
+    with serve(*options) as serving:
         assert serving.http.get("/api/stats").status_code == 401
         assert serving.http.get("/api/stats", headers=key).status_code == 200
         with connect(serving.told["url"], additional_headers=key):
@@ -274,27 +264,35 @@ def test_a_token_opens_the_door_and_is_in_no_log_at_any_level(
     ids=["default", "asyncio", "plain", "plain, foreign"],
 )
 def test_sigterm_ends_it_in_time_with_a_client_that_never_reads(
-    options: tuple[str, ...], theirs: Path
+    options: tuple[str, ...], theirs: Path, serve: Serve
 ) -> None:
-    with Serving(*options, cwd=theirs) as serving, serving.stalled():
-        code, took = serving.stop()
-    assert code == 0
-    assert took < STOP_LIMIT
+    with serve(*options, cwd=theirs) as serving, serving.stalled():
+        code = serving.stop()
+    assert code == 0, f"not in time by its own clock: {serving.complaints}"
 
 
 @pytest.mark.sockets
-def test_a_manager_that_will_not_end_is_left_by_force(theirs: Path) -> None:
-    with Serving("--manager", "theirs:Stubborn", cwd=theirs) as serving:
-        code, took = serving.stop()
+def test_a_manager_that_will_not_end_is_left_by_force(theirs: Path, serve: Serve) -> None:
+    with serve("--manager", "theirs:Stubborn", cwd=theirs) as serving:
+        code = serving.stop()
     assert code == 1
-    assert took < STOP_LIMIT
-    assert "leaving by force" in serving.complaints
+    assert "did not end in 2.5 s: leaving by force" in serving.complaints
+
+
+@pytest.mark.sockets
+def test_an_interpreter_of_its_own_serves_and_ends_at_sigterm() -> None:
+    command = [sys.executable, "-m", "flock_ws", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - ours
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["pid"] == process.pid
+        process.terminate()
+    assert process.returncode == 0
 
 
 @pytest.fixture(scope="module")
-def interrupted() -> Iterator[tuple[Serving, ClientConnection]]:
+def interrupted(serve: Serve) -> Iterator[tuple[Serving, ClientConnection]]:
     """A server after Ctrl-C, and who was connected to it."""
-    with Serving() as serving, connect(serving.told["url"]) as client:
+    with serve() as serving, connect(serving.told["url"]) as client:
         serving.stop(signal.SIGINT)
         yield serving, client
 
