@@ -93,7 +93,7 @@ function uptime(span) {
 
 const address = new URL("ws", location.href);
 address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-write("address", address.href);
+for (const place of document.querySelectorAll(".address")) write(place, address.href);
 askNow.addEventListener("click", () => asking.ask());
 theme(() => {
   lanes.recolour();
