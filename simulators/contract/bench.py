@@ -223,7 +223,8 @@ class Bench:
 
     def broadcast_now(self, message: Any) -> Awaitable[Any]:
         """Call the broadcast bare: the result is the manager's own awaitable."""
-        return _settled(self.adapter.call_broadcast(self.manager, message))
+        called = self.adapter.call_broadcast(self.manager, message)
+        return called if inspect.isawaitable(called) else _settled(called)
 
     async def _broadcast(self, number: int, message: Any) -> None:
         self.called.append(number)

@@ -20,7 +20,13 @@ from simulators.contract.applications import (
 )
 from simulators.contract.causes import PLACE, Cause, PublishFailed
 from simulators.contract.elsewhere import ApplicationSite, ServerSite
-from simulators.contract.examination import against, expected_of, off_loop, versions_of
+from simulators.contract.examination import (
+    against,
+    expected_of,
+    off_loop,
+    telling,
+    versions_of,
+)
 from simulators.contract.outside import HIDDEN, Endpoint, adapter_for
 from simulators.contract.profile import Profile
 from simulators.contract.quiet import quiet, virtual_clock
@@ -88,6 +94,7 @@ def check_application(
         OptionError: an option means nothing.
     """
     expected = expected_of(expected_failures)
+    tell = telling(progress, expected)
     given = _given(publish, say)
     started = time.perf_counter()
 
@@ -103,18 +110,25 @@ def check_application(
         checks = select_checks(select, sockets=sockets or why_not_virtual is not None)
         results = [
             *_in_virtual_time(
-                found, checks, why_not_virtual, profile=promised, seed=seed, seeds=seeds
+                found,
+                checks,
+                why_not_virtual,
+                profile=promised,
+                seed=seed,
+                seeds=seeds,
+                tell=tell,
             ),
             *run_on_sockets(
                 [check for check in checks if check.tier == "sockets"],
                 lambda: ApplicationSite(found, protocol=protocol),
                 profile=promised,
                 seed=seed,
+                progress=tell,
             ),
         ]
         taken = adapter_for(found).notes
         report = _report(found.name, taken, results, expected, profile=promised, seed=seed)
-        return _told(report, started, progress)
+        return _timed(report, started)
 
     return off_loop(work)
 
@@ -153,6 +167,7 @@ def check_server(
         SimulatorError: nobody answers there.
     """
     expected = expected_of(expected_failures)
+    tell = telling(progress, expected)
     given = _given(publish, say)
     started = time.perf_counter()
 
@@ -173,14 +188,19 @@ def check_server(
             result
             for some, together in ((checks[:first], 1), (checks[first:], len(checks)))
             for result in run_on_sockets(
-                some, make_site, profile=promised, seed=seed, together=together
+                some,
+                make_site,
+                profile=promised,
+                seed=seed,
+                together=together,
+                progress=tell,
             )
         ]
         taken = [f"clients connect to: {url}", f"an event is caused by: {cause}"]
         if isinstance(cause, Stream):
             taken.append(_MORE)
         report = _report(url, taken, results, expected, profile=promised, seed=seed)
-        return _told(report, started, progress)
+        return _timed(report, started)
 
     return off_loop(work)
 
@@ -240,11 +260,8 @@ def _report(
     )
 
 
-def _told(report: Report, started: float, progress: Callable[[Result], object] | None) -> Report:
-    """Tell of each result, and note how long it took."""
-    if progress is not None:
-        for result in report.results:
-            progress(result)
+def _timed(report: Report, started: float) -> Report:
+    """Note how long it took."""
     return replace(report, elapsed=round(time.perf_counter() - started, 3))
 
 
@@ -256,6 +273,7 @@ def _in_virtual_time(
     profile: Profile,
     seed: int,
     seeds: int,
+    tell: Callable[[Result], object],
 ) -> list[Result]:
     adapter = adapter_for(application)
     budget = Budget()
@@ -276,6 +294,7 @@ def _in_virtual_time(
             if reason is None
             else result_of(check, "not_offered", reason, seed=seed)
         )
+        tell(results[-1])
     return results
 
 

@@ -197,26 +197,25 @@ def _examine(
     budget = Budget()
     results = []
 
-    def note(result: Result) -> None:
-        results.append(against(result, expected.get(result.check_id)))
-        if progress is not None:
-            progress(results[-1])
-
+    tell = telling(progress, expected)
     for check in (check for check in checks if check.tier == "virtual"):
-        note(run_check(check, adapter, profile=profile, seed=seed, seeds=seeds, budget=budget))
-    for result in _on_sockets(
+        results.append(
+            run_check(check, adapter, profile=profile, seed=seed, seeds=seeds, budget=budget)
+        )
+        tell(results[-1])
+    results += _on_sockets(
         [check for check in checks if check.tier == "sockets"],
         adapter,
         profile=profile,
         seed=seed,
         protocol=protocol,
-    ):
-        note(result)
+        progress=tell,
+    )
     return Report(
         manager=subject.name,
         adapter="\n".join(adapter.describe()),
         profile=profile.as_dict(),
-        results=tuple(results),
+        results=tuple(against(result, expected.get(result.check_id)) for result in results),
         seed=seed,
         versions=versions_of(),
         elapsed=round(time.perf_counter() - started, 3),
@@ -224,12 +223,22 @@ def _examine(
 
 
 def _on_sockets(
-    checks: Sequence[Check], adapter: Adapter, *, profile: Profile, seed: int, protocol: str
+    checks: Sequence[Check],
+    adapter: Adapter,
+    *,
+    profile: Profile,
+    seed: int,
+    protocol: str,
+    progress: Callable[[Result], object] = lambda _: None,
 ) -> list[Result]:
     if not checks:
         return []
     return run_on_sockets(
-        checks, lambda: ManagerSite(adapter, protocol=protocol), profile=profile, seed=seed
+        checks,
+        lambda: ManagerSite(adapter, protocol=protocol),
+        profile=profile,
+        seed=seed,
+        progress=progress,
     )
 
 
@@ -276,6 +285,15 @@ def against(result: Result, reason: str | None) -> Result:
             f"failures ({result.message})",
         )
     return replace(result, expected=reason)
+
+
+def telling(
+    progress: Callable[[Result], object] | None, expected: Mapping[str, str]
+) -> Callable[[Result], object]:
+    """Return what tells of a result, judged against what was expected of it."""
+    if progress is None:
+        return lambda _: None
+    return lambda result: progress(against(result, expected.get(result.check_id)))
 
 
 def expected_of(expected: Mapping[str, str] | None) -> dict[str, str]:

@@ -75,6 +75,14 @@ class Call:
         found = [argument for argument in self.arguments if argument.role in _PAYLOADS]
         return found[0] if found else None
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether what is sent is all that is passed, by position."""
+        if len(self.arguments) != 1:
+            return False
+        (only,) = self.arguments
+        return only.name is None and only.role in _PAYLOADS
+
     def with_payload(self, role: Role) -> "Call":
         """Return the same call with what is sent in this form."""
         return Call(

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from simulators.contract.profile import Profile
 from simulators.contract.quiet import quiet
@@ -15,7 +15,7 @@ from simulators.contract.serving import ServeFailed, ServerDied, why_not_served
 from simulators.contract.sites import Site
 from simulators.contract.socket_bench import SocketBench
 
-__all__ = ["Hunger", "run_on_sockets"]
+__all__ = ["Hunger", "Job", "run_jobs_on_sockets", "run_on_sockets"]
 
 _MOST = 20.0
 _TOGETHER = 4
@@ -31,6 +31,21 @@ _TOO_BUSY = "this machine is too busy to tell: nothing ran for {late:.1f} s in a
 _LEFT_BEHIND = "not run: before it the manager left a thread behind that nobody can stop"
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Checks to run on something that is served.
+
+    Attributes:
+        checks: which; their tier is ``sockets``.
+        make_site: makes what is served, once for each check.
+        profile: what it promises.
+    """
+
+    checks: Sequence[Check]
+    make_site: Callable[[], Site]
+    profile: Profile
+
+
 def run_on_sockets(
     checks: Sequence[Check],
     make_site: Callable[[], Site],
@@ -38,6 +53,7 @@ def run_on_sockets(
     profile: Profile,
     seed: int = 0,
     together: int = _TOGETHER,
+    progress: Callable[[Result], object] = lambda _: None,
 ) -> list[Result]:
     """Run checks on real sockets, and say what they found, in their order.
 
@@ -53,17 +69,48 @@ def run_on_sockets(
         profile: what it promises.
         seed: for the global random numbers only: sockets keep their own time.
         together: how many run beside each other.
+        progress: called with each result as soon as it is certain, in no order.
 
     Raises:
         OptionError: an option means nothing, such as the server's protocol.
+    """
+    job = Job(checks, make_site, profile)
+    (results,) = run_jobs_on_sockets([job], seed=seed, together=together, progress=progress)
+    return results
+
+
+def run_jobs_on_sockets(
+    jobs: Sequence[Job],
+    *,
+    seed: int = 0,
+    together: int = _TOGETHER,
+    progress: Callable[[Result], object] = lambda _: None,
+) -> list[list[Result]]:
+    """Run checks on several managers beside each other, as `run_on_sockets` does on one.
+
+    Args:
+        jobs: which checks, and on what.
+        seed: the same as there.
+        together: how many checks run beside each other, of all jobs.
+        progress: the same.
+
+    Returns:
+        The results of each job.
     """
     logs = _Logs()
     with quiet(time.monotonic, seed=seed):
         logging.getLogger().addHandler(logs)
         turns = asyncio.Semaphore(together)
-        return asyncio.run(
-            _run_all(checks, make_site, profile=profile, seed=seed, logs=logs, turns=turns)
-        )
+
+        async def run() -> list[list[Result]]:
+            return await asyncio.gather(
+                *(
+                    _run_all(job, seed=seed, logs=logs, turns=turns, progress=progress)
+                    for job in jobs
+                )
+            )
+
+        return asyncio.run(run())
 
 
 class Hunger:
@@ -124,14 +171,14 @@ class _Logs(logging.Handler):
 
 
 async def _run_all(
-    checks: Sequence[Check],
-    make_site: Callable[[], Site],
+    job: Job,
     *,
-    profile: Profile,
     seed: int,
     logs: _Logs,
     turns: asyncio.Semaphore,
+    progress: Callable[[Result], object],
 ) -> list[Result]:
+    checks, make_site, profile = job.checks, job.make_site, job.profile
     left_behind = False
     hunger = Hunger()
     watching = asyncio.create_task(hunger.watch())
@@ -148,19 +195,24 @@ async def _run_all(
         result = result_of(check, verdict, message, seed=seed, evidence=evidence)
         return result, waited and hunger.late - before > _LATE
 
+    async def first(check: Check) -> tuple[Result, bool]:
+        if left_behind:
+            return result_of(check, "unknown", _LEFT_BEHIND, seed=seed), False
+        site = make_site()
+        reason = why_not_served() if site.server is not None else None
+        reason = reason or not_offered(check, site.can, profile)
+        if reason is not None:
+            return result_of(check, "not_offered", reason, seed=seed), False
+        return await attempt(check, site, patience=1.0)
+
     async def one(check: Check) -> Result:
         async with turns:
-            if left_behind:
-                return result_of(check, "unknown", _LEFT_BEHIND, seed=seed)
-            site = make_site()
-            reason = why_not_served() if site.server is not None else None
-            reason = reason or not_offered(check, site.can, profile)
-            if reason is not None:
-                return result_of(check, "not_offered", reason, seed=seed)
-            result, late = await attempt(check, site, patience=1.0)
-            if late:
-                again.append(check)
-            return result
+            result, late = await first(check)
+        if late:
+            again.append(check)
+        else:
+            progress(result)
+        return result
 
     again: list[Check] = []
     try:
@@ -168,7 +220,8 @@ async def _run_all(
         began = time.monotonic()
         for check in again:
             if left_behind or time.monotonic() - began > _AGAIN:
-                break
+                progress(results[checks.index(check)])
+                continue
             before = hunger.seconds
             result, late = await attempt(check, make_site(), patience=_PATIENT_TIMES)
             hungry = hunger.seconds - before
@@ -176,6 +229,7 @@ async def _run_all(
                 message = _TOO_BUSY.format(late=hungry) + result.message
                 result = replace(result, verdict="unknown", message=message)
             results[checks.index(check)] = result
+            progress(result)
     finally:
         watching.cancel()
     return results

@@ -15,6 +15,7 @@ __all__ = ["TimeScale"]
 _LONG = 1 / 12  # of the whole: a stretch without an event that may be cut
 _QUIET = 4.0  # times as long as the eventful rest: together they are worth cutting
 _CUT_SHARE = 0.45  # of the axis, for all that is cut
+_INSTANT = 1e-9  # seconds that nobody can see: what is no further apart is one moment
 _ROUND = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -109,7 +110,7 @@ def _moments(evidence: "Evidence") -> list[float]:
     # What is a rounding error apart is one moment.
     apart = [moments[0]]
     for time in moments[1:]:
-        if time - apart[-1] > moments[-1] * 1e-9:
+        if time - apart[-1] > max(moments[-1] * 1e-9, _INSTANT):
             apart.append(time)
     return apart if len(apart) > 1 else [0.0, 1.0]
 

@@ -206,13 +206,7 @@ class _Page:
                 text = f"{result.check_id}: {result.expected}"
                 yield from self._wrapped(text, indent="  ", later="    ")
         if missing := sorts[Outcome.NOT_OFFERED]:
-            if self._verbose:
-                yield "Not offered:"
-                for result in missing:
-                    text = f"{result.check_id}: {result.message}"
-                    yield from self._wrapped(text, indent="  ", later="    ")
-            else:
-                yield from self._wrapped(f"Not offered, by area: {_by_area(missing)}.")
+            yield from self._missing(missing)
         if kept := sorts[Outcome.KEPT]:
             if self._verbose:
                 yield self._painted("Kept:", "32")
@@ -221,6 +215,18 @@ class _Page:
                     yield from self._wrapped(text, indent="  ", later=" " * 10)
             else:
                 yield from self._wrapped(f"Kept, by area: {_by_area(kept)}.")
+
+    def _missing(self, missing: Sequence[Result]) -> Iterator[str]:
+        if self._verbose:
+            yield "Not offered:"
+            texts = [f"{result.check_id}: {result.message}" for result in missing]
+        else:
+            yield from self._wrapped(f"Not offered, by area: {_by_area(missing)}.")
+            # What an installation mends is worth its line.
+            messages = dict.fromkeys(result.message for result in missing)
+            texts = [message for message in messages if "pip install" in message]
+        for text in texts:
+            yield from self._wrapped(text, indent="  ", later="    ")
 
     def _particulars(self, report: Report) -> Iterator[str]:
         yield from self._wrapped(f"Taken for what:\n{report.adapter}", later="  ")

@@ -9,7 +9,14 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from flock_ws import WebSocketManager
 from flock_ws.app import create_app
-from simulators.contract import AdapterError, Report, blackbox, check_application, check_server
+from simulators.contract import (
+    AdapterError,
+    Report,
+    Result,
+    blackbox,
+    check_application,
+    check_server,
+)
 from simulators.contract.serving import ServerThread
 from simulators.errors import SimulatorError
 
@@ -54,6 +61,21 @@ class _Said:
 
     def model_dump_json(self) -> str:
         return self._text
+
+
+def test_each_result_is_told_as_soon_as_it_is_known() -> None:
+    told: list[Result] = []
+    told_before: list[int] = []
+
+    def factory() -> Any:
+        told_before.append(len(told))
+        return create_app()
+
+    report = check_application(
+        factory, select="delivery.text_frames,delivery.reaches_everyone", progress=told.append
+    )
+    assert told_before[-1] == 1
+    assert tuple(told) == report.results
 
 
 def notifying() -> FastAPI:

@@ -1,5 +1,6 @@
 """``flock-ws check`` as it is typed."""
 
+import io
 import json
 import re
 import subprocess
@@ -213,6 +214,40 @@ def test_the_checks_on_sockets_run_unless_they_are_declined(
     assert "5 checks" in capsys.readouterr().out
     assert main(["check", GOOD, "--select", "D57", "--no-sockets"]) == 0
     assert "3 checks" in capsys.readouterr().out
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.sockets
+def test_a_terminal_shows_how_far_it_is_on_sockets_too_and_is_left_clean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    chosen = "delivery.text_frames,sockets.shutdown_code,sockets.shutdown_loses_nothing"
+    assert main(["check", GOOD, "--select", chosen]) == 0
+    shown = screen.getvalue().split("\r\x1b[K")
+    assert shown[:3] == [
+        "",
+        f"{GOOD}: finding out how it is used",
+        f"{GOOD}: 1 of 3, delivery.text_frames",
+    ]
+    assert shown[3].startswith(f"{GOOD}: 2 of 3, sockets.shutdown_")
+    assert shown[4:] == [""]
+
+
+def test_an_error_stands_in_the_place_of_how_far_it_is(
+    app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert main(["check", f"{app}:Hub", "--select", "delivery.text_frames"]) == 2
+    assert isinstance(sys.stderr, Terminal)
+    before, error = sys.stderr.getvalue().rsplit("\r\x1b[K", 1)
+    assert before.endswith("finding out how it is used")
+    assert error.startswith("flock-ws: ")
 
 
 def test_a_file_says_the_same(app: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,12 @@ def test_a_span_that_never_ends_is_drawn_to_the_end() -> None:
     assert (scale.end, scale.at(math.inf)) == (2.0, 1.0)
 
 
+@pytest.mark.parametrize("length", [5e-324, 1e-300, 1e-12])
+def test_a_run_that_is_over_at_once_has_an_axis_of_a_second(length: float) -> None:
+    scale = TimeScale.of(Evidence(ticks=(length / 2,), ends_at=length))
+    assert scale.labels(distance=0.5) == [0.0, 0.5, 1.0]
+
+
 @given(TIMES)
 def test_a_later_time_never_stands_before_an_earlier_one(times: list[float]) -> None:
     scale = TimeScale.of(Evidence(ticks=tuple(times), ends_at=max(times, default=1.0)))

@@ -99,6 +99,15 @@ def test_what_was_kept_is_folded_to_counts_by_area(good: Report) -> None:
     assert "delivery.order" not in text
 
 
+def test_what_an_installation_would_offer_is_said_once_with_its_command(good: Report) -> None:
+    command = "real sockets need uvicorn: pip install 'flock-ws[server]'"
+    result = dataclasses.replace(good.results[0], verdict="not_offered", message=command)
+    results = [dataclasses.replace(result, check_id=f"sockets.{name}") for name in "abc"]
+    text = terminal.render([dataclasses.replace(good, results=(*good.results, *results))])
+    assert f"Not offered, by area: sockets 3.\n  {command}\n" in text
+    assert text.count("pip install") == 1
+
+
 def test_verbose_unfolds_what_was_kept(good: Report) -> None:
     assert "MUST    delivery.order: Shown." in terminal.render([good], verbose=True)
 
