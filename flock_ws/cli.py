@@ -8,6 +8,7 @@ Each command lives in the package that owns it and is imported when it is called
 import argparse
 import contextlib
 import difflib
+import gc
 import importlib
 import sys
 import traceback
@@ -109,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_unknown(name))
     show_traceback = options.traceback
     try:
-        module = importlib.import_module(COMMANDS[name].module)
+        module = _imported(COMMANDS[name].module, to_stay=argv is None)
         arguments = _command_parser(name, module).parse_args(rest)
         show_traceback = show_traceback or arguments.traceback
         code: int = module.run(arguments)
@@ -120,6 +121,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FlockError as error:
         return _fail(str(error), show_traceback=show_traceback)
     return code
+
+
+def _imported(name: str, *, to_stay: bool) -> ModuleType:
+    """Import a module while nothing looks for garbage: that took a third of the time.
+
+    In a process of its own (`to_stay`) no later collection looks through what is there by then.
+    """
+    looking = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        if to_stay:
+            gc.freeze()
+        if looking:
+            gc.enable()
 
 
 def _parser() -> argparse.ArgumentParser:

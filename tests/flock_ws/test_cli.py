@@ -1,3 +1,4 @@
+import gc
 import shlex
 import subprocess
 import sys
@@ -49,6 +50,13 @@ def test_a_command_gets_its_arguments_and_gives_the_exit_code(
 ) -> None:
     assert main(["probe", "--how", "quickly"]) == 3
     assert capsys.readouterr().out == "quickly\n"
+
+
+@pytest.mark.parametrize("name", ["probe", "needy"])
+def test_the_collector_of_garbage_is_left_as_it_was(name: str) -> None:
+    frozen = gc.get_freeze_count()
+    main([name])
+    assert (gc.isenabled(), gc.get_freeze_count()) == (True, frozen)
 
 
 def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

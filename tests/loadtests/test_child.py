@@ -63,6 +63,11 @@ def test_a_module_runs_as_the_main_one_with_its_arguments_and_nothing_to_read(
         assert child.death() == "its process ended with exit code 0"
 
 
+def test_what_it_leaves_behind_is_collected_once_it_runs(folder: Path) -> None:
+    with running(folder, "import gc; print(gc.isenabled())") as (_, lines):
+        assert lines.get(timeout=LIMIT) == "True\n"
+
+
 def test_its_last_words_are_kept(folder: Path) -> None:
     code = "import sys; print('early', file=sys.stderr); sys.exit('the end is near')"
     with running(folder, code) as (child, _):
