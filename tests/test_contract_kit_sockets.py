@@ -1,5 +1,6 @@
 """The kit proves itself on real sockets: it kills faults there, and lets correct managers live."""
 
+import functools
 import importlib
 import sys
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from simulators.contract import check_manager, socket_bench
+from simulators.contract import Result, adapt, select_checks, socket_bench
+from simulators.contract.sites import ManagerSite
+from simulators.contract.tcp_runner import Job, run_jobs_on_sockets
 
 HERE = Path(__file__).parent
 
@@ -27,33 +30,57 @@ CORRECT = [
 ]
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+# How many checks run beside each other: they wait for most of their time.
+TOGETHER = 10
+
+Results = dict[type, list[Result]]
+
+
+def judge(chosen: dict[type, Any]) -> Results:
+    """Run checks on several managers, all beside each other."""
+    jobs = [
+        Job(
+            select_checks(checks),
+            functools.partial(ManagerSite, adapt(kind), protocol=catalogue.protocol_of(kind)),
+            catalogue.profile_of(kind),
+        )
+        for kind, checks in chosen.items()
+    ]
+    return dict(zip(chosen, run_jobs_on_sockets(jobs, together=TOGETHER), strict=True))
+
+
+@pytest.fixture(scope="module")
+def faulty() -> Results:
     """Wait less for what will never happen: a fault lasts however long one looks."""
-    monkeypatch.setattr(socket_bench, "_GRACE", 0.4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket_bench, "_GRACE", 0.4)
+        return judge({kind: catalogue.meant_for(kind, "sockets") for kind in FAULTY})
+
+
+@pytest.fixture(scope="module")
+def correct() -> Results:
+    """Judge those that keep everything, with the patience that everybody has."""
+    return judge(dict.fromkeys(CORRECT, "sockets"))
 
 
 @pytest.mark.sockets
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", FAULTY, ids=catalogue.ids(FAULTY))
-def test_every_check_that_is_meant_for_it_kills_the_fault(kind: Any) -> None:
-    chosen = catalogue.meant_for(kind, "sockets")
-    report = check_manager(
-        kind,
-        profile=catalogue.profile_of(kind),
-        select=chosen,
-        protocol=catalogue.protocol_of(kind),
-    )
-    found = catalogue.verdicts(report, "fail")
-    assert sorted(found) == sorted(chosen), [result.message for result in report.results]
+def test_every_check_that_is_meant_for_it_kills_the_fault(kind: Any, faulty: Results) -> None:
+    found = {result.check_id: result.verdict for result in faulty[kind]}
+    meant = dict.fromkeys(catalogue.meant_for(kind, "sockets"), "fail")
+    assert found == meant, [result.message for result in faulty[kind]]
 
 
 @pytest.mark.sockets
 @pytest.mark.parametrize("kind", CORRECT, ids=catalogue.ids(CORRECT))
-def test_a_correct_manager_keeps_what_it_offers(kind: Any) -> None:
-    report = check_manager(kind, profile=catalogue.profile_of(kind), select="sockets")
-    assert catalogue.verdicts(report, "fail") == {}
-    assert catalogue.verdicts(report, "unknown") == {}
+def test_a_correct_manager_keeps_what_it_offers(kind: Any, correct: Results) -> None:
+    found = {
+        result.check_id: result.message
+        for result in correct[kind]
+        if result.verdict not in {"pass", "not_offered"}
+    }
+    assert found == {}
+    assert any(result.verdict == "pass" for result in correct[kind])
 
 
 def test_every_class_that_takes_a_socket_has_a_faulty_manager() -> None:

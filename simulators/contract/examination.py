@@ -34,6 +34,7 @@ __all__ = [
     "expected_of",
     "off_loop",
     "subject_of",
+    "telling",
     "versions_of",
 ]
 
