@@ -56,7 +56,9 @@ def test_a_command_gets_its_arguments_and_gives_the_exit_code(
 def test_the_collector_of_garbage_is_left_as_it_was(name: str) -> None:
     frozen = gc.get_freeze_count()
     main([name])
-    assert (gc.isenabled(), gc.get_freeze_count()) == (True, frozen)
+    assert gc.isenabled()
+    # It may fall, when something that is no longer used goes.
+    assert gc.get_freeze_count() <= frozen
 
 
 def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
