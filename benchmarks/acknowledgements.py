@@ -9,11 +9,11 @@ of the same run; the microseconds belong to the machine. Prints Markdown.
     python benchmarks/acknowledgements.py
 """
 
-import argparse
 import json
 import platform
 import statistics
 
+from command_line import above_zero, at_least_one, end_with, parser_of
 from pairs import pair
 from readers import allow_files
 
@@ -36,13 +36,16 @@ def measure(limits: str, *, clients: int, events: int) -> tuple[float, float]:
 
 def main() -> None:
     """Measure both and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     add = parser.add_argument
-    add("--clients", type=int, default=300, help="sockets on the server (%(default)s)")
-    add("--seconds", type=float, default=5.0, help="of each phase (%(default)s)")
-    add("--rounds", type=int, default=3, help="alternating rounds (%(default)s)")
+    add(
+        "--clients",
+        type=at_least_one,
+        default=300,
+        help="sockets on the server (%(default)s)",
+    )
+    add("--seconds", type=above_zero, default=5.0, help="of each phase (%(default)s)")
+    add("--rounds", type=at_least_one, default=3, help="alternating rounds (%(default)s)")
     arguments = parser.parse_args()
     allow_files(arguments.clients + 200)
     events = max(1, round(arguments.seconds * RATE))
@@ -65,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

@@ -6,10 +6,10 @@ for each delivery, and the bytes that arrive, acknowledgements included. Prints 
     python benchmarks/compression.py
 """
 
-import argparse
 import platform
 import statistics
 
+from command_line import at_least_one, end_with, parser_of
 from contestants import COMPRESSING, CONTESTANTS
 from pairs import pair
 from readers import allow_files
@@ -20,13 +20,21 @@ NAMES = ("fast", "fast deflate", "plain", "plain deflate")
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     add = parser.add_argument
-    add("--clients", type=int, default=300, help="sockets on the server (%(default)s)")
-    add("--events", type=int, default=100, help="broadcasts of each size a round (%(default)s)")
-    add("--rounds", type=int, default=3, help="alternating rounds (%(default)s)")
+    add(
+        "--clients",
+        type=at_least_one,
+        default=300,
+        help="sockets on the server (%(default)s)",
+    )
+    add(
+        "--events",
+        type=at_least_one,
+        default=100,
+        help="broadcasts of each size a round (%(default)s)",
+    )
+    add("--rounds", type=at_least_one, default=3, help="alternating rounds (%(default)s)")
     arguments = parser.parse_args()
     allow_files(arguments.clients + 200)
     seen: dict[tuple[str, int], list[tuple[float, float]]] = {}
@@ -52,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

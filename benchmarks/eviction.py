@@ -8,7 +8,6 @@ tells how many events it takes and so how long that would be. Prints Markdown.
     python benchmarks/eviction.py
 """
 
-import argparse
 import asyncio
 import logging
 import platform
@@ -16,6 +15,7 @@ import socket
 import time
 from typing import Any
 
+from command_line import above_zero, end_with, parser_of
 from contestants import Application, Common, event
 from readers import REQUEST
 
@@ -115,12 +115,20 @@ async def common(limit: float) -> tuple[float | None, int]:
 
 def main() -> None:
     """Measure both and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     add = parser.add_argument
-    add("--ack-timeout", type=float, default=10.0, help="of the reference (%(default)s s)")
-    add("--limit", type=float, default=60.0, help="seconds the common one is watched (%(default)s)")
+    add(
+        "--ack-timeout",
+        type=above_zero,
+        default=10.0,
+        help="of the reference (%(default)s s)",
+    )
+    add(
+        "--limit",
+        type=above_zero,
+        default=60.0,
+        help="seconds the common one is watched (%(default)s)",
+    )
     arguments = parser.parse_args()
     logging.disable()  # aborted endpoints are no news here
     ours = asyncio.run(reference(arguments.ack_timeout * 3 + 5, arguments.ack_timeout))
@@ -140,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

@@ -6,11 +6,12 @@ time. With --stalled some clients block, and are dropped at the first event.
     python benchmarks/fakes.py --deliveries 1000000 --clients 1000
 """
 
-import argparse
 import logging
 import resource
 import sys
 import time
+
+from command_line import at_least_one, end_with, parser_of
 
 from flock_ws import WebSocketManager
 from simulators.events import numbered_events
@@ -37,9 +38,9 @@ async def fan_out(*, deliveries: int, clients: int, stalled: int) -> tuple[float
 
 def main() -> int:
     """Run it and print the numbers."""
-    parser = argparse.ArgumentParser(description="deliveries per second through the fakes")
-    parser.add_argument("--deliveries", type=int, default=1_000_000)
-    parser.add_argument("--clients", type=int, default=1_000)
+    parser = parser_of(__doc__)
+    parser.add_argument("--deliveries", type=at_least_one, default=1_000_000)
+    parser.add_argument("--clients", type=at_least_one, default=1_000)
     parser.add_argument("--stalled", type=int, default=0, help="clients that block, besides")
     options = parser.parse_args()
 
@@ -61,4 +62,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

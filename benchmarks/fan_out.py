@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from command_line import at_least_one, end_with, parser_of
 from contestants import CONTESTANTS
 from pairs import Spoiled, pair
 from picture import chart
@@ -139,15 +140,28 @@ def picture(
 
 def options() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     add = parser.add_argument
-    add("--clients", type=int, default=300, help="sockets on the server (%(default)s)")
-    add("--events", type=int, default=300, help="broadcasts of each kind a round (%(default)s)")
-    add("--event-bytes", type=int, default=300, help="on the wire (%(default)s)")
-    add("--burst", type=int, default=20, help="events published together (%(default)s)")
-    add("--rounds", type=int, default=5, help="alternating rounds (%(default)s)")
+    add(
+        "--clients",
+        type=at_least_one,
+        default=300,
+        help="sockets on the server (%(default)s)",
+    )
+    add(
+        "--events",
+        type=at_least_one,
+        default=300,
+        help="broadcasts of each kind a round (%(default)s)",
+    )
+    add("--event-bytes", type=at_least_one, default=300, help="on the wire (%(default)s)")
+    add(
+        "--burst",
+        type=at_least_one,
+        default=20,
+        help="events published together (%(default)s)",
+    )
+    add("--rounds", type=at_least_one, default=5, help="alternating rounds (%(default)s)")
     add("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="of the Python servers")
     add("--only", nargs="+", choices=[*CONTESTANTS, NODE], metavar="NAME", help="these alone")
     add("--node", choices=("auto", "no"), default="auto", help="Node's ws, where npm is there")
@@ -207,4 +221,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

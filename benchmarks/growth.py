@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from command_line import end_with, parser_of
 from contestants import event
 from pairs import Pair, Spoiled, pair
 from readers import allow_files
@@ -232,9 +233,7 @@ def history(count: int) -> None:
 
 def main() -> None:
     """Measure everything and print the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     sections = {
         "cost": cost_of_a_delivery,
         "breathing": breathing,
@@ -261,4 +260,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

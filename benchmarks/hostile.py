@@ -12,12 +12,12 @@ of the bounds does not hold. `tests/flock_ws/test_security.py` runs the same att
 everything but the lag, which depends on what else the machine does.
 """
 
-import argparse
 import asyncio
 import contextlib
 import itertools
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ from pathlib import Path
 
 import httpx
 from attacks import ATTACKS, TOKEN, Attack, Served
+from command_line import end_with, parser_of
 
 from simulators.sockets import SocketClient
 
@@ -40,6 +41,8 @@ PATIENCE = 15.0
 _BEFORE_AND_AFTER = 3
 # What the server tells is the worst of a second at least.
 _LOOKED_AT_EVERY = 0.5
+# Nothing is encrypted here, and to load the certificates of all authorities takes 20 ms.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +90,11 @@ async def suffer(attack: Attack, *, port: int, pid: int) -> Damage:
     # A connection that is kept may be closed by the server at the moment of its next use.
     limits = httpx.Limits(max_connections=50, max_keepalive_connections=0)
     async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=PATIENCE, limits=limits
+        base_url=f"http://127.0.0.1:{port}",
+        headers=headers,
+        timeout=PATIENCE,
+        limits=limits,
+        verify=_NO_TLS,
     ) as http:
         served = Served(port=port, http=http)
         async with SocketClient(served.url, headers=headers) as healthy:
@@ -169,7 +176,7 @@ def write(rows: list[str]) -> None:
 
 def main() -> int:
     """Run the attacks and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--only", default="", help="attacks with this in their name")
     parser.add_argument("--write", action="store_true", help="write the table into the page")
     arguments = parser.parse_args()
@@ -189,4 +196,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

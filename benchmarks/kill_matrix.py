@@ -12,7 +12,6 @@ The exit code is 1 when a fault is killed by no check that is meant for it, a co
 fails anything, or the page says something else.
 """
 
-import argparse
 import gc
 import importlib
 import os
@@ -25,6 +24,8 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+from command_line import end_with, parser_of
 
 from flock_ws import WebSocketManager
 from simulators.contract import CHECKS, Report, check_manager
@@ -225,9 +226,7 @@ def _kills(row: Row) -> str:
 
 def main() -> int:
     """Examine, in as many processes as there are cores, and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--only", metavar="NAME", help="the name of one manager")
     parser.add_argument("--virtual", action="store_true", help="leave out the checks on sockets")
     parser.add_argument("--compare", type=Path, metavar="PAGE", help="such a page of before")
@@ -253,4 +252,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

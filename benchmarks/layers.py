@@ -7,7 +7,6 @@ kernel costs stands in the rows of the floor of `make bench`. Prints Markdown.
     python benchmarks/layers.py
 """
 
-import argparse
 import asyncio
 import contextlib
 import logging
@@ -18,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
+from command_line import end_with, parser_of
 from contestants import Common, Naive, Sent, event
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -127,9 +127,7 @@ async def measure() -> dict[str, float]:
 
 def main() -> None:
     """Measure and print the table."""
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    parser_of(__doc__).parse_args()
     logging.getLogger("uvicorn.error").disabled = True  # the clients' tasks end by cancellation
     cost = asyncio.run(measure())
     print("# One delivery on plain ASGI, without the kernel\n")
@@ -155,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

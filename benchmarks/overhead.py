@@ -7,7 +7,6 @@ even on a busy machine. `fast` are clients with a direct connection, `plain` tho
     python benchmarks/overhead.py
 """
 
-import argparse
 import asyncio
 import platform
 import statistics
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from command_line import end_with, parser_of
 from contestants import event
 from starlette.websockets import WebSocket, WebSocketState
 
@@ -108,9 +108,7 @@ def encode() -> float:
 
 def main() -> None:
     """Measure and print the table."""
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    parser_of(__doc__).parse_args()
     print("# The manager itself\n")
     print(f"{platform.system()}, Python {platform.python_version()}; {EVENT_BYTES} B, sends do")
     print("nothing. µs of CPU; an event to nobody is encoded, remembered and numbered.\n")
@@ -135,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

@@ -6,7 +6,6 @@ python benchmarks/page_picture.py --all FOLDER  # every scene, dark and light, o
 The scenes are played on `flock-ws serve --demo` by the buttons of the page itself.
 """
 
-import argparse
 import contextlib
 import importlib
 import json
@@ -16,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from command_line import end_with, parser_of
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 SIZES = {"desk": (1280, 940), "telephone": (400, 860)}
@@ -132,7 +133,7 @@ def all_faces(folder: Path) -> None:
 
 def main() -> None:
     """Make the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="every scene, into this folder")
     parser.add_argument("--output", type=Path, default=Path("docs/images/page.webp"))
     arguments = parser.parse_args()
@@ -145,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

@@ -24,7 +24,13 @@ class _Process:
     def __init__(self, command: Sequence[str], *, cwd: Path | None = None) -> None:
         self._command = " ".join(command)
         self._process = subprocess.Popen(  # noqa: S603 # our own scripts
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=cwd
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+            # Ctrl-C is for the benchmark, which ends them.
+            start_new_session=True,
         )
 
     def read(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ answered by a line of JSON.
     forget    start counting the lateness anew
 """
 
-import argparse
 import contextlib
 import json
 import re
@@ -19,6 +18,8 @@ import selectors
 import socket
 import sys
 import time
+
+from command_line import parser_of
 
 STAMP = b"@@flock-ws-event@@"
 STAMPED = re.compile(STAMP + rb"(\d{16})")
@@ -177,9 +178,7 @@ def allow_files(count: int) -> int:
 
 def main() -> None:
     """Connect, and obey."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--clients", type=int, required=True)
     parser.add_argument("--stalled", type=int, default=0)

@@ -45,6 +45,7 @@ from typing import Any
 
 import psutil
 import uvloop
+from command_line import above_zero, at_least_one, end_with, parser_of
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 HERE = Path(__file__).resolve().parent
@@ -241,20 +242,22 @@ def summarise(costs: dict[str, list[float]], ratios: dict[str, list[float]]) -> 
 
 def main() -> None:
     """Measure each client and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--connections", type=int, default=200)
+    parser = parser_of(__doc__)
+    parser.add_argument("--connections", type=at_least_one, default=200)
     parser.add_argument("--rate", type=float, default=10_000.0, help="messages/s over all of them")
-    parser.add_argument("--duration", type=float, default=5.0, help="seconds measured for each row")
-    parser.add_argument("--size-bytes", type=int, default=298, help="of one message")
+    parser.add_argument(
+        "--duration", type=above_zero, default=5.0, help="seconds measured for each row"
+    )
+    parser.add_argument("--size-bytes", type=at_least_one, default=298, help="of one message")
     parser.add_argument(
         "--only",
         metavar="TEXT",
         action="append",
         help="only the rows that have it in their name; may be repeated",
     )
-    parser.add_argument("--rounds", type=int, default=1, help="of all rows; medians at the end")
+    parser.add_argument(
+        "--rounds", type=at_least_one, default=1, help="of all rows; medians at the end"
+    )
     parser.add_argument("--role", choices=("all", "serve"), default="all", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role == "serve":
@@ -296,4 +299,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

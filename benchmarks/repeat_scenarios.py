@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from command_line import above_zero, at_least_one, parser_of
+
 from loadtests.catalogue import BUILT_IN
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,14 +161,16 @@ def table(outcomes: list[Outcome]) -> bool:
 
 def main() -> int:
     """Repeat them all, round by round, so that each meets the machine in all its moods."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = parser_of(__doc__)
+    parser.add_argument(
+        "--rounds", type=at_least_one, default=10, metavar="N", help="of all [%(default)s]"
     )
-    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="of all [%(default)s]")
     parser.add_argument(
         "--only", action="append", metavar="TEXT", help="rows with it in their name; repeatable"
     )
-    parser.add_argument("--duration", type=float, metavar="SECONDS", help="[the scenario's own]")
+    parser.add_argument(
+        "--duration", type=above_zero, metavar="SECONDS", help="[the scenario's own]"
+    )
     parser.add_argument("--manager", metavar="MODULE:FACTORY", help="[the reference]")
     parser.add_argument(
         "--output", type=Path, default=Path("build/repeated.json"), help="[%(default)s]"

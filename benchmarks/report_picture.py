@@ -3,12 +3,13 @@
 python benchmarks/report_picture.py [--run run.json] [--output docs/images/load-report.png]
 """
 
-import argparse
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from command_line import end_with, parser_of
 
 from loadtests.report import documents, page
 
@@ -55,7 +56,7 @@ def photographed(html: str, folder: Path, output: Path) -> None:
 
 def main() -> None:
     """Make the picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = parser_of(__doc__)
     parser.add_argument("--run", type=Path, help="a record [the storm is run]")
     parser.add_argument("--output", type=Path, default=Path("docs/images/load-report.png"))
     arguments = parser.parse_args()
@@ -68,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

@@ -7,13 +7,13 @@ with what went wrong, and how long all took.
     python benchmarks/seeds.py --first 417 --seeds 1 --tell
 """
 
-import argparse
 import asyncio
 import logging
-import sys
 import time
 import traceback
 from random import Random
+
+from command_line import at_least_one, end_with, parser_of
 
 from flock_ws import WebSocketManager
 from simulators.clock import SimLoop
@@ -85,8 +85,8 @@ def survive(seed: int) -> list[str]:
 
 def main() -> int:
     """Run the seeds and print what failed."""
-    parser = argparse.ArgumentParser(description="the reference under random faults, seed by seed")
-    parser.add_argument("--seeds", type=int, default=1_000, help="how many")
+    parser = parser_of(__doc__)
+    parser.add_argument("--seeds", type=at_least_one, default=1_000, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--tell", action="store_true", help="say what each seed goes through")
     options = parser.parse_args()
@@ -108,4 +108,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

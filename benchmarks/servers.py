@@ -8,8 +8,6 @@ most of it waiting for closes that do not return.
     python benchmarks/servers.py > docs/servers.md
 """
 
-import argparse
-import asyncio
 import contextlib
 import http.client
 import importlib.metadata
@@ -22,6 +20,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,172 +28,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from command_line import end_with, parser_of
+from probes import CLOSE_LIMIT, LOOPS, SERVERS
 
-SERVERS = {
-    "flock": ("uvicorn", "`flock_ws.uvicorn_protocol`"),
-    "websockets-sansio": ("uvicorn", "uvicorn, `websockets-sansio`"),
-    "websockets": ("uvicorn", "uvicorn, legacy `websockets`"),
-    "wsproto": ("uvicorn", "uvicorn, `wsproto`"),
-    "hypercorn": ("hypercorn", "hypercorn"),
-    "granian": ("granian", "granian"),
-}
-LOOPS = ("asyncio", "uvloop")
+HERE = Path(__file__).resolve().parent
 
-CHUNK_BYTES = 65_536
-MOST_CHUNKS = 512
-BLOCKED_AFTER = 1.0
-CLOSE_LIMIT = 35.0
-
-# The application. What it finds is asked for over HTTP: a server may run it anywhere.
-
-found: dict[str, dict[str, Any]] = {}
-
-
-async def fill(websocket: WebSocket) -> dict[str, Any]:
-    """Send to a peer that does not read until a send blocks, and cancel that send."""
-    for number in range(MOST_CHUNKS):
-        try:
-            async with asyncio.timeout(BLOCKED_AFTER):
-                await websocket.send_text(f"{number:08}".ljust(CHUNK_BYTES, "x"))
-        except TimeoutError:
-            return {"blocked": True, "absorbed_bytes": number * CHUNK_BYTES, "cancelled": number}
-    return {"blocked": False, "absorbed_bytes": MOST_CHUNKS * CHUNK_BYTES, "cancelled": None}
-
-
-async def probe_backpressure(websocket: WebSocket) -> dict[str, Any]:
-    """Fill, then send once more when the peer says that it reads."""
-    result = await fill(websocket)
-    found["filled"] = {}
-    await websocket.receive_text()
-    async with asyncio.timeout(10):
-        await websocket.send_text("99999999")
-    return result
-
-
-async def probe_close(websocket: WebSocket) -> dict[str, Any]:
-    """Close a peer that does not read."""
-    await fill(websocket)
-    began = time.monotonic()
-    try:
-        async with asyncio.timeout(CLOSE_LIMIT):
-            await websocket.close(1012)
-    except Exception as error:  # noqa: BLE001 # whatever it is: it is what is measured
-        return {"took": time.monotonic() - began, "raised": type(error).__name__}
-    return {"took": time.monotonic() - began, "raised": None}
-
-
-async def probe_close_beside_receive(websocket: WebSocket) -> dict[str, Any]:
-    """Close a peer that reads, from another task than the one that receives."""
-    receiving = asyncio.create_task(websocket.receive())
-    await asyncio.sleep(0.2)
-    began = time.monotonic()
-    try:
-        async with asyncio.timeout(3):
-            await websocket.close(1012)
-    except TimeoutError:
-        return {"returned": False}
-    finally:
-        receiving.cancel()
-    return {"returned": True, "took": time.monotonic() - began}
-
-
-async def probe_reset(websocket: WebSocket) -> dict[str, Any]:
-    """Send to a peer that has reset the connection, then ask what has happened."""
-    await asyncio.sleep(0.7)
-    sends = []
-    for _ in range(4):
-        try:
-            async with asyncio.timeout(2):
-                await websocket.send_text("x")
-            sends.append("success")
-        except Exception as error:  # noqa: BLE001 # as above
-            sends.append(type(error).__name__)
-        await asyncio.sleep(0.05)
-    try:
-        async with asyncio.timeout(2):
-            message = await websocket.receive()
-    except Exception as error:  # noqa: BLE001 # as above
-        return {"sends": sends, "told": type(error).__name__}
-    return {"sends": sends, "told": f"{message['type']} {message.get('code', '')}"}
-
-
-async def probe_abort(websocket: WebSocket) -> dict[str, Any]:
-    """Look for the extension, and drop a peer that does not read."""
-    offered = (websocket.scope.get("extensions") or {}).get("flock_ws")
-    if offered is None:
-        return {"offered": False}
-    await fill(websocket)
-    offered["connection"].abort()
-    async with asyncio.timeout(5):
-        await offered["connection"].wait_lost()
-    return {"offered": True}
-
-
-PROBES = {
-    "backpressure": probe_backpressure,
-    "close": probe_close,
-    "close_beside_receive": probe_close_beside_receive,
-    "reset": probe_reset,
-    "abort": probe_abort,
-}
-
-
-async def endpoint(websocket: WebSocket) -> None:
-    """Run the probe that the path names."""
-    name = websocket.path_params["name"]
-    await websocket.accept()
-    try:
-        found[name] = await PROBES[name](websocket)
-    except Exception as error:  # noqa: BLE001 # a probe that fails is a finding too
-        found[name] = {"failed": f"{type(error).__name__}: {error}"}
-
-
-async def answer(request: Request) -> JSONResponse:
-    """Return what a probe found, or null."""
-    return JSONResponse(found.get(request.path_params["name"]))
-
-
-probe = Starlette(
-    routes=[WebSocketRoute("/ws/{name}", endpoint), Route("/found/{name}", answer)],
-)
-
-
-def serve(name: str, loop: str, port: int) -> None:
-    """Run the application; granian brings its own command."""
-    if SERVERS[name][0] == "uvicorn":
-        import uvicorn  # noqa: PLC0415 # one of several servers
-
-        from flock_ws.uvicorn_protocol import FlockWebSocketProtocol  # noqa: PLC0415 # the same
-
-        ws: Any = FlockWebSocketProtocol if name == "flock" else name
-        uvicorn.run(
-            probe,
-            port=port,
-            ws=ws,
-            loop=loop,
-            lifespan="off",
-            log_level="critical",
-            ws_ping_interval=None,
-        )
-        return
-    from hypercorn.asyncio import serve as hypercorn  # noqa: PLC0415 # installed on request
-    from hypercorn.config import Config  # noqa: PLC0415 # the same
-
-    config = Config()
-    config.bind = [f"127.0.0.1:{port}"]
-    config.loglevel = "CRITICAL"
-    factory: Any = None
-    if loop == "uvloop":
-        import uvloop  # noqa: PLC0415 # only where it is asked for
-
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(hypercorn(probe, config))  # type: ignore[arg-type] # its own name for ASGI
+# Set by Ctrl-C: nobody waits any more for what a server does not do.
+interrupted = threading.Event()
 
 
 @contextlib.contextmanager
@@ -202,13 +42,12 @@ def running(name: str, loop: str) -> Iterator[int]:
     """Start a server in a process group of its own; give its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    here = Path(__file__).resolve()
     if name == "granian":
         options = ["--interface", "asginl", "--loop", loop, "--port", str(port), "--no-log"]
-        command = ["-m", "granian", *options, "--working-dir", str(here.parent), "servers:probe"]
+        command = ["-m", "granian", *options, "--working-dir", str(HERE), "probes:probe"]
     else:
-        command = [str(here), "--serve", name, "--loop", loop, "--port", str(port)]
-    process = subprocess.Popen(  # noqa: S603 # this very file, or granian
+        command = [str(HERE / "probes.py"), name, "--loop", loop, "--port", str(port)]
+    process = subprocess.Popen(  # noqa: S603 # our own script, or granian
         [sys.executable, *command], start_new_session=True, stderr=subprocess.DEVNULL
     )
     try:
@@ -251,7 +90,7 @@ def connect(port: int, name: str) -> socket.socket:
 def result(port: int, name: str, *, limit: float = 20.0) -> dict[str, Any]:
     """Wait for what a probe found."""
     deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not interrupted.is_set():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         with contextlib.closing(connection):
             connection.request("GET", f"/found/{name}")
@@ -424,23 +263,23 @@ def table(rows: list[str]) -> str:
 
 def main() -> None:
     """Examine what is installed and print the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = parser_of(__doc__)
+    parser.add_argument(
+        "--only", choices=SERVERS, action="append", help="this server alone; repeatable"
     )
-    parser.add_argument("--only", choices=SERVERS, action="append", help="these servers alone")
-    parser.add_argument("--serve", choices=SERVERS, help=argparse.SUPPRESS)
-    parser.add_argument("--loop", choices=LOOPS, help=argparse.SUPPRESS)
-    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        serve(options.serve, options.loop, options.port)
-        return
     here = {name: importlib.util.find_spec(SERVERS[name][0]) is not None for name in SERVERS}
     loops = [loop for loop in LOOPS if importlib.util.find_spec(loop) is not None]
     wanted = options.only or list(SERVERS)
     cases = [(name, loop) for name in wanted if here[name] for loop in loops]
+    if not cases:
+        parser.error(f"{', '.join(wanted)}: not installed here")
     with ThreadPoolExecutor(len(cases)) as pool:
-        rows = list(map(row, cases, pool.map(examine, cases)))
+        try:
+            rows = list(map(row, cases, pool.map(examine, cases)))
+        except KeyboardInterrupt:
+            interrupted.set()
+            raise
     packages = ("uvicorn", "websockets", "wsproto", "hypercorn", "granian", "uvloop", "starlette")
     versions = [
         f"{package} {importlib.metadata.version(package)}"
@@ -463,4 +302,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

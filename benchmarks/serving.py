@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from command_line import parser_of
 from contestants import COMPRESSING, CONTESTANTS, Application, Contestant, Sent, event
 from readers import allow_files
 
@@ -134,9 +135,7 @@ async def serve(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Serve until told to end."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("contestant", choices={**CONTESTANTS, **COMPRESSING})
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--send-buffer-bytes", type=int, default=262_144)

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+from command_line import end_with, parser_of
+
 from simulators.tcp.violations import markdown, violate_all
 
 PAGE = """\
@@ -28,6 +30,7 @@ answers with this page. For a server of yours: `python -m simulators.tcp.violati
 
 def main() -> None:
     """Serve, break, print."""
+    parser_of(__doc__).parse_args()
     serving = subprocess.Popen(
         [sys.executable, "-m", "flock_ws", "serve", "--port", "0", "--protocol", "plain"],
         stdout=subprocess.PIPE,
@@ -36,6 +39,8 @@ def main() -> None:
     )
     try:
         line = serving.stdout.readline() if serving.stdout else ""
+        if not line:
+            raise SystemExit("the server did not start: see flock-ws serve --protocol plain")
         results = asyncio.run(violate_all(json.loads(line)["url"]))
     finally:
         serving.kill()
@@ -50,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

@@ -69,8 +69,10 @@ async def empty_fragments(served: Served) -> str:
 
 async def unasked_bomb(served: Served) -> str:
     """Send what inflates to 64 MiB where nobody agreed to compression."""
-    payload = zlib.compress(bytes(64 * MIB), 9, wbits=-zlib.MAX_WBITS)
-    data = encode_frame(TEXT, payload, compressed=True)
+    compressor = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    # After a full flush no block refers to one before it: one stands for all.
+    block = compressor.compress(bytes(MIB)) + compressor.flush(zlib.Z_FULL_FLUSH)
+    data = encode_frame(TEXT, 64 * block, compressed=True)
     return await many(5, lambda _: deaf(served, data, times=1))
 
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 
 from attacks.attack import HASTY, MIB, PATIENCE, Attack, Served, upgrade
 
-_EVENTS = 100  # published at once
 # The healthy client shares a process with the attackers, and may be kept from reading by them.
 _PATIENT = ("--send-timeout", "3")
 
@@ -15,7 +14,7 @@ _PATIENT = ("--send-timeout", "3")
 async def unread_answers(served: Served) -> str:
     """Ask for a history of some megabytes, and do not read it."""
     for number in range(5):
-        await _publish(served, 10_000, start=number * _EVENTS)
+        await _publish(served, 10_000, start=number * 100, count=100)
     request = b"GET /api/streaming-history/big HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
     async def dropped() -> float:
@@ -45,7 +44,7 @@ async def stalled(served: Served) -> str:
         for _ in range(10):
             await asyncio.gather(*(one(stack) for _ in range(100)))
         for number in range(3):
-            await _publish(served, 2_000, start=number * _EVENTS)
+            await _publish(served, 20_000, start=number * 10, count=10)
         count = await _grown(evicted, before, by=1_000, limit=4 * PATIENCE)
     return f"evicted x{count}"
 
@@ -74,7 +73,7 @@ async def _grown(
     return grown
 
 
-async def _publish(served: Served, size_bytes: int, *, start: int) -> None:
+async def _publish(served: Served, size_bytes: int, *, start: int, count: int) -> None:
     events = [
         {
             "kind": "StreamingOutputEvent",
@@ -84,10 +83,10 @@ async def _publish(served: Served, size_bytes: int, *, start: int) -> None:
                 "run_id": "r",
                 "output_type": "log",
                 "content": "." * size_bytes,
-                "sequence": start + number,
+                "sequence": number,
             },
         }
-        for number in range(_EVENTS)
+        for number in range(start, start + count)
     ]
     answer = await served.http.post("/api/events", json=events)
     answer.raise_for_status()
