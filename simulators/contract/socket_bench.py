@@ -197,6 +197,17 @@ class SocketBench:
         thin = self.site.server is None
         return await self.visit(behaviour, socket_factory=_thin_socket if thin else None)
 
+    async def stalled_together(self, count: int) -> list[Visitor]:
+        """Let clients join that stop reading at once.
+
+        One after the other; to a server elsewhere, of which nobody knows when a client is in, all
+        at once: each would be waited for.
+        """
+        if self.site.server is not None:
+            return [await self.stalled() for _ in range(count)]
+        await self.start()
+        return list(await asyncio.gather(*(self.stalled() for _ in range(count))))
+
     # Broadcasts.
 
     def next_number(self) -> int:

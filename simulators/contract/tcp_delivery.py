@@ -96,7 +96,7 @@ async def _everyone_gets_everything(bench: SocketBench) -> str:
 async def _stalled_readers_delay_nobody(bench: SocketBench) -> str:
     """Stall several clients together, until nothing more can be written to them."""
     before = await bench.visit()
-    stuck = [await bench.stalled() for _ in range(5)]
+    stuck = await bench.stalled_together(5)
     after = await bench.visit()
     numbers = await bench.fill(stuck[-1])
     last = numbers[-1]

@@ -1,8 +1,11 @@
 """Servers that publish by themselves, judged by what their clients see."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from fastapi import FastAPI, WebSocket
 
 from flock_ws import WebSocketManager
 from simulators.contract import AdapterError, Report, blackbox, check_server, socket_bench, streams
+from simulators.contract.quiet import quiet
 from simulators.contract.serving import ServerThread
 
 pytestmark = pytest.mark.sockets
@@ -20,15 +24,6 @@ EVERYTHING = "sockets.everyone_gets_everything"
 DELAY = "sockets.stalled_readers_delay_nobody"
 TOLD = "sockets.evicted_client_is_told"
 CODE = "sockets.eviction_code"
-
-
-@pytest.fixture(autouse=True)
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Listen for a moment, to servers that publish fast."""
-    monkeypatch.setattr(blackbox, "_PROBE", 0.1)
-    monkeypatch.setattr(streams, "_LISTENING", 0.4)
-    monkeypatch.setattr(socket_bench, "_ENOUGH_WITHIN", 1.0)
-    monkeypatch.setattr(socket_bench, "_GRACE", 0.5)
 
 
 class _Text(str):
@@ -120,9 +115,59 @@ def verdicts(report: Report) -> dict[str, str]:
     }
 
 
-def test_a_server_that_publishes_by_itself_is_judged_by_what_it_publishes() -> None:
-    with serving(Well()) as url:
-        report = check_server(url)
+@dataclass(frozen=True)
+class Case:
+    """A server, and what it is asked."""
+
+    manager: Callable[[], Any]
+    select: Any = None
+    rate: float = 500.0
+    size: int = 1_000
+
+    def judge(self) -> Report | AdapterError:
+        with serving(self.manager(), rate=self.rate, size=self.size) as url:
+            try:
+                return check_server(url, select=self.select)
+            except AdapterError as refusal:
+                return refusal
+
+
+CASES = {
+    "well": Case(Well),
+    "in turn": Case(Badly, select=DELAY),
+    "leaves one out": Case(
+        lambda: Badly(reaches=lambda client, event: client < 5 or event % 10 > 0),
+        select=EVERYTHING,
+    ),
+    "little": Case(Well, select=[EVERYTHING, DELAY], rate=50.0, size=10),
+    "to each another text": Case(lambda: Badly(personal=True)),
+    "hardly anything": Case(Well, rate=5.0),
+}
+# They wait for most of their time; more beside each other would be late.
+TOGETHER = 3
+
+
+@pytest.fixture(scope="module")
+def judged() -> dict[str, Any]:
+    """Judge all servers, some beside each other, and listen for a moment: they publish fast."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        # Each keeps what is printed for itself, and gives it back to whom it took it from: the
+        # last word is ours.
+        quiet(time.monotonic),
+        ThreadPoolExecutor(TOGETHER) as pool,
+    ):
+        patch.setattr(blackbox, "_PROBE", 0.1)
+        patch.setattr(streams, "_LISTENING", 0.4)
+        patch.setattr(socket_bench, "_ENOUGH_WITHIN", 1.0)
+        patch.setattr(socket_bench, "_GRACE", 0.5)
+        return dict(zip(CASES, pool.map(Case.judge, CASES.values()), strict=True))
+
+
+def test_a_server_that_publishes_by_itself_is_judged_by_what_it_publishes(
+    judged: dict[str, Report],
+) -> None:
+    report = judged["well"]
     assert verdicts(report) == dict.fromkeys((EVERYTHING, DELAY, TOLD, CODE), "pass"), [
         result.message for result in report.results
     ]
@@ -130,39 +175,37 @@ def test_a_server_that_publishes_by_itself_is_judged_by_what_it_publishes() -> N
     assert "more can be seen with what makes it broadcast: --say or --publish" in report.adapter
 
 
-def test_one_whose_stalled_client_holds_everybody_up_fails() -> None:
-    with serving(Badly()) as url:
-        (result,) = check_server(url, select=DELAY).results
+def test_one_whose_stalled_client_holds_everybody_up_fails(judged: dict[str, Report]) -> None:
+    (result,) = judged["in turn"].results
     assert result.verdict == "fail"
     assert "s after it was due: 5 clients do not read" in result.message
 
 
-def test_one_that_leaves_a_client_out_now_and_then_fails() -> None:
-    with serving(Badly(reaches=lambda client, event: client < 5 or event % 10 > 0)) as url:
-        (result,) = check_server(url, select=EVERYTHING).results
+def test_one_that_leaves_a_client_out_now_and_then_fails(judged: dict[str, Report]) -> None:
+    (result,) = judged["leaves one out"].results
     assert result.verdict == "fail"
     assert "healthy-3 got events" in result.message
 
 
-def test_what_may_all_wait_on_the_way_shows_nothing_and_asks_for_more() -> None:
-    with serving(Well(), rate=50.0, size=10) as url:
-        report = check_server(url, select=[EVERYTHING, DELAY])
+def test_what_may_all_wait_on_the_way_shows_nothing_and_asks_for_more(
+    judged: dict[str, Report],
+) -> None:
+    report = judged["little"]
     assert verdicts(report) == {EVERYTHING: "pass", DELAY: "unknown"}
     assert "--say or --publish, to send it more" in report.result(DELAY).message
 
 
 @pytest.mark.parametrize(
-    ("manager", "rate", "complaint"),
+    ("case", "complaint"),
     [
-        (Badly(personal=True), 500.0, "it publishes nothing by itself in 0.4 s"),
-        (Well(), 5.0, "it publishes by itself, but only "),
+        ("to each another text", "it publishes nothing by itself in 0.4 s"),
+        ("hardly anything", "it publishes by itself, but only "),
     ],
-    ids=["to each client another text", "hardly anything"],
 )
 def test_what_cannot_be_judged_is_asked_for_the_line_to_type(
-    manager: Any, rate: float, complaint: str
+    case: str, complaint: str, judged: dict[str, AdapterError]
 ) -> None:
-    with serving(manager, rate=rate) as url, pytest.raises(AdapterError) as refusal:
-        check_server(url)
-    assert complaint in str(refusal.value)
-    assert "--say '{message}'" in str(refusal.value)
+    refusal = judged[case]
+    assert isinstance(refusal, AdapterError)
+    assert complaint in str(refusal)
+    assert "--say '{message}'" in str(refusal)
