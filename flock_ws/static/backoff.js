@@ -2,6 +2,6 @@
 // do not come back at the same moment.
 
 export function pause(attempt, { first = 1, most = 30 } = {}) {
-  const full = Math.min(most, first * 2 ** Math.min(attempt, 16));
+  const full = Math.min(most, first * 2 ** attempt);
   return full * (0.5 + Math.random() / 2);
 }
