@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings, strategies
 
 # The same examples in every run: a suite that is green must stay green. To look for new ones:
 # pytest --hypothesis-profile=search
@@ -33,10 +33,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
 
 
+@given(strategies.none())
+def remember_hypothesis(_: None) -> None:
+    """Let hypothesis make its generator of randomness: it does not find one that is frozen."""
+
+
 def pytest_collection_finish() -> None:
     """Let the collector of garbage leave alone what stays to the end: it is most of what there is.
 
     Tests that look for leaks collect garbage again and again.
     """
+    remember_hypothesis()
     gc.collect()
     gc.freeze()
