@@ -1,14 +1,15 @@
 """What tests of several folders share."""
 
-from collections.abc import Iterator
+import gc
 
 import pytest
 
-from tests.nursery import Nursery
 
+@pytest.fixture(scope="module")
+def spared() -> None:
+    """Let the collector of garbage leave alone what the files before have left behind.
 
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    """One nursery for all tests of a process."""
-    with Nursery() as nursery:
-        yield nursery
+    For files whose checks collect garbage again and again: at each failure, and for leaks.
+    """
+    gc.collect()
+    gc.freeze()

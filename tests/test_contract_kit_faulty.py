@@ -20,6 +20,8 @@ if str(HERE) not in sys.path:
     sys.path.append(str(HERE))
 catalogue: Any = importlib.import_module("contract_corpus.catalogue")
 
+pytestmark = pytest.mark.usefixtures("spared")
+
 FAULTY = catalogue.faulty_managers()
 IN_VIRTUAL_TIME = [kind for kind in FAULTY if catalogue.meant_for(kind, "virtual")]
 DESIGNS = catalogue.designs()

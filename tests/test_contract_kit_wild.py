@@ -15,6 +15,8 @@ if str(HERE) not in sys.path:
     sys.path.append(str(HERE))
 catalogue: Any = importlib.import_module("contract_corpus.catalogue")
 
+pytestmark = pytest.mark.usefixtures("spared")
+
 TAKEN_FOR = {
     "fastapi_tutorial:ConnectionManager": (
         "connect(socket)",

@@ -20,6 +20,8 @@ from simulators.contract import (
     select_checks,
 )
 
+pytestmark = pytest.mark.usefixtures("spared")
+
 # What it offers only when it is asked to, by its options or by its application.
 ASKED_FOR = {
     "heartbeat.half_open_is_noticed": "pong_timeout",

@@ -18,6 +18,8 @@ from flock_ws import WebSocketManager
 from simulators.contract import CHECKS, adapt, check_manager, check_one, examination
 from simulators.errors import OptionError
 
+pytestmark = pytest.mark.usefixtures("spared")
+
 
 class Manager:
     """Sends to one after the other."""
