@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -131,19 +132,37 @@ def test_a_run_needs_no_disk_at_all(viewers: str) -> None:
     assert "PASS" in done.stdout
 
 
-def test_a_record_that_finds_no_place_at_the_end_is_kept_elsewhere(
-    viewers: str, tmp_path: Path
-) -> None:
-    (folder := tmp_path / "runs").mkdir()
+class Interrupted(NamedTuple):
+    """A run that Ctrl-C ended, when the folder for its record was gone."""
+
+    seconds: float
+    code: int
+    told: str
+
+
+@pytest.fixture(scope="module")
+def interrupted(viewers: str, tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    folder = tmp_path_factory.mktemp("runs")
     with started("--scenario", viewers, "--output", str(folder / "run.json")) as run:
         folder.rmdir()
         began = time.monotonic()
         run.send_signal(signal.SIGINT)
         _, told = run.communicate(timeout=LIMIT)
-        assert time.monotonic() - began < 5
-    assert run.returncode == 2
-    kept = re.search(r"No such file or directory; the record is in (\S+)$", told.strip())
-    assert kept is not None, told
+        return Interrupted(time.monotonic() - began, run.returncode, told)
+
+
+def test_ctrl_c_ends_a_run_within_five_seconds(interrupted: Interrupted) -> None:
+    assert interrupted.seconds < 5
+
+
+def test_a_record_that_finds_no_place_at_the_end_is_kept_elsewhere(
+    interrupted: Interrupted,
+) -> None:
+    assert interrupted.code == 2
+    kept = re.search(
+        r"No such file or directory; the record is in (\S+)$", interrupted.told.strip()
+    )
+    assert kept is not None, interrupted.told
     try:
         assert "the run was interrupted" in Path(kept[1]).read_text()
     finally:
