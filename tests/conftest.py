@@ -1,8 +1,28 @@
 """What tests of several folders share."""
 
 import gc
+from collections.abc import Iterator
 
 import pytest
+
+from tests import chromium
+from tests.nursery import Nursery
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """One nursery for all tests of a process."""
+    with Nursery() as nursery:
+        yield nursery
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[chromium.Browser]:
+    """One browser for all tests of a process."""
+    if chromium.CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    with chromium.browsing(patience=30.0) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

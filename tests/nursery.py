@@ -28,7 +28,6 @@ _MODULES = (
     "flock_ws.uvicorn_http",
     "flock_ws.uvicorn_protocol",
     "uvicorn.lifespan.on",
-    "uvicorn.protocols.websockets.websockets_impl",
     "uvloop",
     "pytest",
 )
