@@ -1,40 +1,25 @@
-"""What an operator watches: one table of instruments, for Prometheus and for OpenTelemetry.
-
-Names follow both conventions at once: ``flock_ws.lag.age`` in seconds is, by OpenTelemetry's own
-rule, ``flock_ws_lag_age_seconds`` for Prometheus, and a counter ends in ``_total`` there. There is
-no label for a client: thousands of them come and go. `/api/stats` tells about each.
-"""
+"""What an operator watches: readings of the instruments, for Prometheus and for OpenTelemetry."""
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from flock_ws import foreign
 from flock_ws.evictions import CLOSE_CODES
-from flock_ws.inbound import REFUSALS, Refusals
+from flock_ws.inbound import Refusals
+from flock_ws.instruments import INSTRUMENTS, Instrument
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
-__all__ = [
-    "INSTRUMENTS",
-    "Instrument",
-    "Reading",
-    "Readings",
-    "add_metrics",
-    "observe",
-    "registry",
-    "table",
-]
+__all__ = ["Reading", "Readings", "add_metrics", "observe", "registry"]
 
 _Value = float | Mapping[str, float]
 Reading = Mapping[str, _Value]
@@ -45,108 +30,6 @@ What the manager does not tell is missing.
 
 _FRESH = 0.2
 _ANSWERS_WITHIN = 2.0
-_SUFFIXES = {"By": "_bytes", "s": "_seconds"}
-
-
-@dataclass(frozen=True, slots=True)
-class Instrument:
-    """One thing that is measured.
-
-    Attributes:
-        name: OpenTelemetry's name for it.
-        kind: whether it only ever grows.
-        unit: as UCUM writes it: ``By``, ``s``, or ``{what is counted}``.
-        help: one line.
-        label: what its values are told apart by.
-        values: all that the label can be.
-    """
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    unit: str
-    help: str
-    label: str | None = None
-    values: tuple[str, ...] = ()
-
-    @property
-    def prometheus(self) -> str:
-        """Prometheus' name for it."""
-        suffix = _SUFFIXES.get(self.unit, "")
-        total = "_total" if self.kind == "counter" else ""
-        return f"{self.name.replace('.', '_')}{suffix}{total}"
-
-
-INSTRUMENTS: tuple[Instrument, ...] = (
-    Instrument("flock_ws.clients", "gauge", "{client}", "Clients in the pool."),
-    Instrument(
-        "flock_ws.connections",
-        "gauge",
-        "{connection}",
-        "Open WebSockets, in the pool or not. Lastingly more than clients: some are not closed.",
-    ),
-    Instrument(
-        "flock_ws.closing", "gauge", "{client}", "Evicted clients whose socket is not gone yet."
-    ),
-    Instrument(
-        "flock_ws.behind",
-        "gauge",
-        "{client}",
-        "Clients for whom something has waited a quarter of a second or longer.",
-    ),
-    Instrument("flock_ws.joins", "counter", "{client}", "Clients that came into the pool."),
-    Instrument(
-        "flock_ws.leaves", "counter", "{client}", "Clients that left the pool and were not evicted."
-    ),
-    Instrument(
-        "flock_ws.evictions",
-        "counter",
-        "{client}",
-        "Clients that were dropped for a limit they broke.",
-        "reason",
-        tuple(CLOSE_CODES),
-    ),
-    Instrument(
-        "flock_ws.refusals",
-        "counter",
-        "{client}",
-        "Clients and requests that were turned away, or dropped for what they sent.",
-        "reason",
-        REFUSALS,
-    ),
-    Instrument(
-        "flock_ws.published", "counter", "{event}", "Events published, with or without clients."
-    ),
-    Instrument(
-        "flock_ws.deliveries", "counter", "{event}", "Sends of events that completed, all clients."
-    ),
-    Instrument(
-        "flock_ws.lag.messages",
-        "gauge",
-        "{event}",
-        "Events that wait for the client furthest behind; 0 while `flock_ws_behind` is.",
-    ),
-    Instrument("flock_ws.lag.size", "gauge", "By", "The size of those events."),
-    Instrument("flock_ws.lag.age", "gauge", "s", "The age of the oldest of them."),
-    Instrument(
-        "flock_ws.round_trip.median",
-        "gauge",
-        "s",
-        "What the last acknowledgement of a client took, the median of all.",
-    ),
-    Instrument("flock_ws.round_trip.max", "gauge", "s", "The same, the longest."),
-    Instrument("flock_ws.history.events", "gauge", "{event}", "Events remembered, of all agents."),
-    Instrument(
-        "flock_ws.history.agents", "gauge", "{agent}", "Agents of whom some are remembered."
-    ),
-    Instrument(
-        "flock_ws.loop.lag",
-        "gauge",
-        "s",
-        "How late the event loop woke whom it promised to, the worst of the last second or two.",
-    ),
-    Instrument("flock_ws.loop.tasks", "gauge", "{task}", "Tasks on the event loop."),
-)
-"""The table. What the process takes comes beside it from prometheus_client itself."""
 
 _COUNTS = {
     "flock_ws.clients": "clients",
@@ -374,21 +257,6 @@ def _observing(
     return observations
 
 
-def table() -> str:
-    """Return the instruments as a table in Markdown, for the page about them."""
-    lines = [
-        "| Prometheus | OpenTelemetry | kind | unit | label | what it says |",
-        "|---|---|---|---|---|---|",
-    ]
-    for one in INSTRUMENTS:
-        label = f"`{one.label}`: {', '.join(one.values)}" if one.label else ""
-        lines.append(
-            f"| `{one.prometheus}` | `{one.name}` | {one.kind} | `{one.unit}` | {label} "
-            f"| {one.help} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -398,7 +266,3 @@ def _running() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-if __name__ == "__main__":
-    sys.stdout.write(table())

@@ -45,6 +45,7 @@ ORDER = {
         "adopted",
         "paging",
         "guard",
+        "instruments",
         "metrics",
         "loop_lag",
         "lookout",

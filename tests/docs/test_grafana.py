@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from flock_ws.metrics import INSTRUMENTS
+from flock_ws.instruments import INSTRUMENTS
 
 FILE = Path(__file__).parents[2] / "docs" / "grafana" / "flock-ws.json"
 BOARD = json.loads(FILE.read_text())

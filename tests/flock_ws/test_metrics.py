@@ -1,9 +1,7 @@
 import asyncio
-import re
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,12 +18,11 @@ from flock_ws import WebSocketManager
 from flock_ws.app import create_app
 from flock_ws.events import StreamingOutputEvent
 from flock_ws.inbound import REFUSALS, refusals
-from flock_ws.metrics import INSTRUMENTS, Readings, observe, table
+from flock_ws.instruments import INSTRUMENTS
+from flock_ws.metrics import Readings, observe
 from flock_ws.overview import BEHIND_AFTER
 from simulators import simulate
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
@@ -104,30 +101,6 @@ async def busy() -> httpx.Response:
 
 def readings(manager: Any) -> Readings:
     return Readings(manager, refusals=refusals(), connections=lambda: 0, loop_lag=lambda: None)
-
-
-# The table
-
-
-def test_prometheus_names_are_those_that_opentelemetrys_own_rule_makes() -> None:
-    names = {one.name: one.prometheus for one in INSTRUMENTS}
-    assert names["flock_ws.lag.age"] == "flock_ws_lag_age_seconds"
-    assert names["flock_ws.lag.size"] == "flock_ws_lag_size_bytes"
-    assert names["flock_ws.evictions"] == "flock_ws_evictions_total"
-    assert names["flock_ws.lag.messages"] == "flock_ws_lag_messages"
-
-
-def test_no_two_instruments_share_a_name() -> None:
-    assert len({one.prometheus for one in INSTRUMENTS}) == len(INSTRUMENTS)
-
-
-@pytest.mark.parametrize("one", INSTRUMENTS, ids=lambda one: one.name)
-def test_a_name_keeps_to_the_conventions(one: Any) -> None:
-    assert re.fullmatch(r"flock_ws(\.[a-z_]+)+", one.name)
-    assert one.unit in {"By", "s"} or re.fullmatch(r"\{[a-z]+\}", one.unit)
-    assert one.prometheus.endswith("_total") == (one.kind == "counter")
-    assert one.help.endswith(".")
-    assert one.label in {None, "reason"}
 
 
 # Prometheus
@@ -298,10 +271,3 @@ def test_a_thread_that_asks_a_blocked_loop_is_answered_with_nothing(
 
     asyncio.run(main())
     assert answers == [{}]
-
-
-# What is written about it
-
-
-def test_the_page_holds_the_table() -> None:
-    assert table() in PAGE.read_text(), "write it anew: python -m flock_ws.metrics"
