@@ -11,6 +11,7 @@ WORKERS ?= 3
 SCENARIO ?= storm
 MANAGER ?=
 DURATION ?=
+PICTURES ?= docs/images
 
 .PHONY: help test load lint types format docs matrix test-all test-lowest test-wheel bench picture schema lock clean
 
@@ -96,8 +97,9 @@ test-wheel: $(STAMP) ## build the wheel, and test it and each extra where this t
 bench: $(STAMP) ## measure the cost of one delivery side by side with the common pattern
 	@$(RUN) benchmarks/fan_out.py $(ARGS)
 
-picture: $(STAMP) ## run the storm and photograph its report for the README (needs chromium)
-	@$(RUN) benchmarks/report_picture.py $(ARGS)
+picture: $(STAMP) ## photograph a storm's report and the live page for README and docs (needs chromium; PICTURES=folder)
+	@$(RUN) benchmarks/report_picture.py --output $(PICTURES)/load-report.png
+	@$(RUN) benchmarks/page_picture.py --output $(PICTURES)/page.webp
 
 schema: $(STAMP) ## write the JSON Schema of run.json anew, after a change of the record
 	@$(RUN) -m loadtests.report.documents > run.schema.json && mv run.schema.json loadtests/report/

@@ -1,8 +1,8 @@
 """What hostile clients try against ``flock-ws serve``, and what it costs it.
 
-python benchmarks/hostile.py              # all of them, about a minute
-python benchmarks/hostile.py --only ping  # those with this word in their name
-python benchmarks/hostile.py --write      # all of them, into docs/security.md
+    python benchmarks/hostile.py              # all of them, about a minute
+    python benchmarks/hostile.py --only ping  # those with this word in their name
+    python benchmarks/hostile.py --write      # all of them, into docs/security.md
 
 Each attack runs against a server in a process of its own, which publishes 50 events a second to a
 healthy client. Printed is the table of docs/security.md: how it ended for the attackers, by how

@@ -1,6 +1,6 @@
 """Write ``docs/kill-matrix.md``: which check kills which faulty manager of the corpus.
 
-python benchmarks/kill_matrix.py > docs/kill-matrix.md
+    python benchmarks/kill_matrix.py > docs/kill-matrix.md
 
 Every check runs on every manager, so it takes minutes; it uses all cores. ``--only NAME`` runs one.
 ``--virtual`` leaves out the checks on sockets, whose findings on a fault that they are not meant

@@ -1,7 +1,7 @@
 """Photographs the live page for the docs, or all of its faces to be looked at.
 
-python benchmarks/page_picture.py               # docs/images/page.webp, in about a minute
-python benchmarks/page_picture.py --all FOLDER  # every scene, dark and light, on desk and telephone
+    python benchmarks/page_picture.py               # docs/images/page.webp, in about a minute
+    python benchmarks/page_picture.py --all FOLDER  # every scene, both colours, two sizes
 
 The scenes are played on `flock-ws serve --demo` by the buttons of the page itself.
 """
@@ -18,7 +18,9 @@ from typing import Any
 
 from command_line import end_with, parser_of
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
+ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests"
+IMAGES = ROOT / "docs" / "images"
 SIZES = {"desk": (1280, 940), "telephone": (400, 860)}
 PATIENCE = 60.0
 KINDS = {"healthy": 1, "slow": 2, "stalled": 3, "dead": 4}
@@ -135,11 +137,12 @@ def main() -> None:
     """Make the pictures."""
     parser = parser_of(__doc__)
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="every scene, into this folder")
-    parser.add_argument("--output", type=Path, default=Path("docs/images/page.webp"))
+    parser.add_argument("--output", type=Path, default=IMAGES / "page.webp", help="[%(default)s]")
     arguments = parser.parse_args()
     if arguments.all is not None:
         all_faces(arguments.all)
         return
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with played("storm", size=SIZES["desk"]) as page:
         page.photograph(arguments.output)
     print(f"{arguments.output}: {arguments.output.stat().st_size:,} bytes")

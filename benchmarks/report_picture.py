@@ -1,6 +1,9 @@
 """Makes the picture of a load test's report for the README: a run, its page, a photograph of it.
 
-python benchmarks/report_picture.py [--run run.json] [--output docs/images/load-report.png]
+`make picture` does that, and takes the live page's picture too.
+
+    python benchmarks/report_picture.py
+    python benchmarks/report_picture.py --run run.json --output build/load-report.png
 """
 
 import shutil
@@ -11,8 +14,10 @@ from pathlib import Path
 
 from command_line import end_with, parser_of
 
+from loadtests.errors import LoadTestError
 from loadtests.report import documents, page
 
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 WIDTH, HEIGHT = 1300, 1490
 # The table of questions is for reading, not for a picture.
 STYLE = """<style>
@@ -35,8 +40,8 @@ def recorded(folder: Path) -> Path:
     path = folder / "run.json"
     words = [sys.executable, "-m", "flock_ws", "load", "--scenario", "storm"]
     code = subprocess.call(words, cwd=folder)  # noqa: S603 - our own program
-    if not path.exists():
-        raise SystemExit(code)
+    if code:
+        raise SystemExit(f"no picture of a run that ended with {code}; --run photographs a record")
     return path
 
 
@@ -58,12 +63,19 @@ def main() -> None:
     """Make the picture."""
     parser = parser_of(__doc__)
     parser.add_argument("--run", type=Path, help="a record [the storm is run]")
-    parser.add_argument("--output", type=Path, default=Path("docs/images/load-report.png"))
+    parser.add_argument(
+        "--output", type=Path, default=IMAGES / "load-report.png", help="[%(default)s]"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="flock-picture-") as name:
         folder = Path(name)
         path = arguments.run or recorded(folder)
-        run = documents.parse(path.read_text(encoding="utf-8"))
+        try:
+            run = documents.parse(path.read_text(encoding="utf-8"))
+        except (OSError, LoadTestError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise SystemExit(f"{path}: {why}") from None
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
         photographed(page.render([run]), folder, arguments.output.resolve())
     print(f"{arguments.output}: {arguments.output.stat().st_size:,} bytes")
 
