@@ -16,7 +16,20 @@ import pytest
 
 pytestmark = pytest.mark.sockets
 
-WORDS = ["--rate", "200", "--clients", "healthy=4", "--clients", "flooder=0"]
+SCENARIO = """\
+name = "watched"
+proves = "that a run is seen while it lasts"
+rate = 50
+size_bytes = 300
+duration = 60
+ramp = 0.1
+baseline = 10
+
+[[cohorts]]
+name = "healthy"
+user = "viewer"
+count = 4
+"""
 LIMIT = 60.0
 
 
@@ -72,11 +85,15 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     """A run that waits to be started in the UI."""
+    (scenario := tmp_path / "watched.toml").write_text(SCENARIO)
     files = {"output": "run.json", "html": "run.html", "junit": "run.xml", "markdown": "run.md"}
     options = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
-    command = [sys.executable, "-m", "flock_ws", "load", "--web", *WORDS, *options]
+    command = [sys.executable, "-m", "flock_ws", "load", "--web", "--scenario"]
     with subprocess.Popen(  # noqa: S603 - our own program
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, str(scenario), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         try:
             yield Watched(process)
@@ -90,7 +107,7 @@ def test_a_run_is_started_watched_and_ended_in_the_web_ui(watched: Watched, tmp_
     assert watched.ask("/flock/report") == "404"
     assert "charts of this load test" in watched.ask("/")
 
-    assert json.loads(watched.ask("/swarm", b"user_count=40&spawn_rate=100"))["success"]
+    assert json.loads(watched.ask("/swarm", b"user_count=4&spawn_rate=100"))["success"]
     deadline = time.monotonic() + LIMIT
     while time.monotonic() < deadline:
         told = watched.live()
@@ -111,12 +128,12 @@ def test_a_run_is_started_watched_and_ended_in_the_web_ui(watched: Watched, tmp_
     assert "INCONCLUSIVE: the run was interrupted" in shown
     assert "missed up to" not in shown
     assert watched.live()["over"].startswith("INCONCLUSIVE: the run was interrupted")
-    assert "<h1>Load test storm: INCONCLUSIVE</h1>" in watched.ask("/flock/report")
+    assert "<h1>Load test watched: INCONCLUSIVE</h1>" in watched.ask("/flock/report")
     assert not json.loads(watched.ask("/swarm", b"user_count=1&spawn_rate=1"))["success"]
 
     assert "INCONCLUSIVE" in (tmp_path / "run.html").read_text(encoding="utf-8")
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("run.json", "run.html", "run.xml", "run.md")
+        *("run.json", "run.html", "run.xml", "run.md", "watched.toml")
     }
 
     watched.process.send_signal(signal.SIGINT)
