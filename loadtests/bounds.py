@@ -3,10 +3,10 @@
 import dataclasses
 import math
 
-from loadtests import evictions, metrics
+from loadtests import evictions, lookup
 from loadtests.answers import Answer, Verdict
+from loadtests.asked import Asked, Unknown
 from loadtests.case import Case
-from loadtests.measures import Asked, Unknown
 from loadtests.metrics import Metric
 from loadtests.scenario import Scenario
 from loadtests.thresholds import Reference, Threshold
@@ -22,7 +22,7 @@ def check(scenario: Scenario) -> None:
     """
     for text in scenario.thresholds:
         for reference in Threshold.parse(text).references:
-            metrics.check(reference, scenario)
+            lookup.check(reference, scenario)
 
 
 def asked(case: Case, text: str) -> Answer:
@@ -33,7 +33,7 @@ def asked(case: Case, text: str) -> Answer:
     """
     threshold = Threshold.parse(text)
     subject = threshold.subject
-    metric = metrics.check(subject, case.scenario)
+    metric = lookup.check(subject, case.scenario)
     answer = Answer(
         key=threshold.text,
         question=_question(metric, subject),
@@ -42,23 +42,23 @@ def asked(case: Case, text: str) -> Answer:
         verdict=Verdict.PASS,
     )
     try:
-        left, right = threshold.values(lambda reference: metrics.read(reference, case))
-        own = metrics.read(subject, case)
+        left, right = threshold.values(lambda reference: lookup.read(reference, case))
+        own = lookup.read(subject, case)
     except Unknown as unknown:
         reason = f"{subject}: {unknown.reason}"
         told = reason if unknown.verdict is Verdict.INCONCLUSIVE else ""
         return dataclasses.replace(
             answer, seen=unknown.reason, verdict=unknown.verdict, reason=told
         )
-    seen = metrics.written(own, metric.unit) + _others(case, threshold)
+    seen = lookup.written(own, metric.unit) + _others(case, threshold)
     if threshold.holds(left, right):
         return dataclasses.replace(answer, seen=seen)
     limit = threshold.bound if threshold.bare else threshold.text
     if threshold.bare and not threshold.simple:
-        limit += f", which is {metrics.written(right, metric.unit)}"
+        limit += f", which is {lookup.written(right, metric.unit)}"
     reason = f"{_words(metric, subject, own)} (asked: {limit})"
     verdict = Verdict.FAIL
-    timed = any(metrics.check(one, case.scenario).timed for one in threshold.references)
+    timed = any(lookup.check(one, case.scenario).timed for one in threshold.references)
     # Of what is no duration, a busy machine can have cost any amount.
     excess = abs(left - right) if metric.unit == "s" else 0.0
     excuse = (case.doubt or case.starved(excess)) if timed else None
@@ -115,9 +115,9 @@ def _question(metric: Metric, subject: Reference) -> str:
 
 def _words(metric: Metric, subject: Reference, value: float) -> str:
     if not metric.words or (math.isinf(value) and metric.unit == "s"):
-        return f"{subject} was {metrics.written(value, metric.unit)}"
+        return f"{subject} was {lookup.written(value, metric.unit)}"
     window = f" in the window {subject.window}" if subject.window else ""
-    seen = metrics.written(value, metric.unit)
+    seen = lookup.written(value, metric.unit)
     return metric.words.format(cohort=_cohort(metric, subject), window=window, seen=seen)
 
 
@@ -131,11 +131,11 @@ def _others(case: Case, threshold: Threshold) -> str:
             for other in ("p50", "p95", "max")
             if other != part
         ]
-    metric = metrics.check(threshold.subject, case.scenario)
+    metric = lookup.check(threshold.subject, case.scenario)
     texts = [metric.detail(Asked(case))] if metric.detail is not None else []
     for reference in shown:
-        unit = metrics.check(reference, case.scenario).unit
+        unit = lookup.check(reference, case.scenario).unit
         part = reference.metric.removeprefix(f"{name}.")
         brief = part if threshold.simple else str(reference)
-        texts.append(f"{brief} {metrics.written(metrics.read(reference, case), unit)}")
+        texts.append(f"{brief} {lookup.written(lookup.read(reference, case), unit)}")
     return f"; {', '.join(texts)}" if texts else ""

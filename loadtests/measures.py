@@ -1,27 +1,21 @@
-"""How the numbers of a run are read off its case. What a run does not tell is `Unknown`."""
+"""How what its clients saw and its publisher counted is read off a run's case."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from loadtests.answers import Verdict, counted, milliseconds
+from loadtests.asked import QUANTILES, Asked, Unknown, ranked
 from loadtests.case import Case
 from loadtests.cohorts import Cohort
 from loadtests.evictions import eviction_delay
 from loadtests.histogram import Histogram
-from loadtests.record import ClientRecord, ServerSample, window
+from loadtests.record import ClientRecord, window
 
 __all__ = [
-    "QUANTILES",
-    "Asked",
-    "Unknown",
     "around_capacity",
     "capacity",
-    "closes",
-    "connect",
     "detection",
     "evicted",
-    "generator",
     "gone",
     "heartbeat",
     "history",
@@ -30,55 +24,14 @@ __all__ = [
     "publisher",
     "rate",
     "reconnect",
-    "server",
     "spread",
     "total",
-    "unexpected",
 ]
-
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
-"""The quantiles that latencies are asked for."""
 
 _FEW = 20
 _NUMBERED = frozenset({"received", "duplicates", "disordered"})
 _FEW_SAMPLES = 8
 _OK = 200
-
-
-class Unknown(Exception):  # noqa: N818 - no error: the answer to a question
-    """A metric that a run does not tell.
-
-    Attributes:
-        reason: why.
-        verdict: NOT OFFERED when no run against this server tells it, else INCONCLUSIVE.
-    """
-
-    def __init__(self, reason: str, verdict: Verdict = Verdict.INCONCLUSIVE) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.verdict = verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a metric is asked for: its case, the clients that are meant, the part of the run."""
-
-    case: Case
-    cohorts: tuple[Cohort, ...] = ()
-    code: int = 0
-    window: str | None = None
-
-    @property
-    def clients(self) -> list[ClientRecord]:
-        """The clients of these cohorts that connected."""
-        return [client for cohort in self.cohorts for client in self.case.connected(cohort)]
-
-    @property
-    def span(self) -> tuple[float, float]:
-        """The window in run time."""
-        start, end = self.case.record.publishing
-        opens, closes = self.case.scenario.windows[self.window or "all"]
-        return start + opens, min(start + closes, end)
 
 
 # Latency
@@ -169,18 +122,6 @@ def rate(asked: Asked) -> float:
     return pushes.count / (end - start) if end > start else math.nan
 
 
-def unexpected(asked: Asked) -> float:
-    """Count the connections that the server ended."""
-    clients = [client for client in asked.case.record.results.clients if not client.released]
-    return float(sum(client.closed_at is not None for client in clients))
-
-
-def closes(asked: Asked) -> float:
-    """Count the clients that saw a close code."""
-    clients = asked.case.record.results.clients
-    return float(sum(client.closed_code == asked.code for client in clients))
-
-
 # Evictions
 
 
@@ -198,7 +139,7 @@ def evicted(asked: Asked, *, of: str) -> float:
     """Read how many clients were dropped, or how soon."""
     if of not in {"count", "fraction"}:
         delays, turned = _delays(asked)
-        return _of(delays, of, missing=turned - len(delays))
+        return ranked(delays, of, missing=turned - len(delays))
     if not asked.case.looks_inside:
         raise _unseen()
     clients = asked.clients
@@ -238,15 +179,6 @@ def gone(asked: Asked) -> float:
     if not stays:
         raise Unknown("nobody of this cohort was seen to leave the pool")
     return max(stays)
-
-
-def _of(numbers: Sequence[float], of: str, *, missing: int = 0) -> float:
-    """Return a quantile or the maximum by its name; nearest rank; what is missing is infinite."""
-    if not numbers and not missing:
-        raise Unknown("there was nothing to measure")
-    ranked = [*sorted(numbers), *([math.inf] * missing)]
-    part = 1.0 if of == "max" else QUANTILES[of]
-    return ranked[max(0, math.ceil(part * len(ranked)) - 1)]
 
 
 # The publisher
@@ -289,7 +221,7 @@ def detection(asked: Asked) -> float:
         raise Unknown("the manager sends no pings", Verdict.NOT_OFFERED)
     silent = [one for one in case.scenario.cohorts if one.user in {"half_open", "never_pongs"}]
     delays, clients = _delays(Asked(case, tuple(silent)))
-    return _of(delays, "max", missing=clients - len(delays))
+    return ranked(delays, "max", missing=clients - len(delays))
 
 
 def history(asked: Asked, *, of: str) -> float:
@@ -315,7 +247,7 @@ def history(asked: Asked, *, of: str) -> float:
         return float(counts[of])
     if of == "behind_max":
         return _behind(asked.case)
-    return _of([one.seconds for one in good], of)
+    return ranked([one.seconds for one in good], of)
 
 
 def _behind(case: Case) -> float:
@@ -343,7 +275,7 @@ def reconnect(asked: Asked, *, of: str, to: str) -> float:
     times = [moment - one.dropped_at for moment, one in zip(moments, due, strict=True) if moment]
     if of == "fraction":
         return len(times) / len(due)
-    return _of(times, of, missing=len(due) - len(times))
+    return ranked(times, of, missing=len(due) - len(times))
 
 
 def _downtime(cohorts: Iterable[Cohort]) -> float:
@@ -358,9 +290,6 @@ def capacity(asked: Asked) -> float:
     if not steps:
         raise Unknown("the run ended before the first step was over")
     return float(max((step.clients for step in steps if step.kept), default=0))
-
-
-# The server, the generator, connecting
 
 
 def around_capacity(asked: Asked) -> str:
@@ -380,69 +309,3 @@ def around_capacity(asked: Asked) -> str:
     elif (doubt := steps[-1].doubt) is not None:
         end = f"; {doubt}: the server may carry more"
     return f"{', '.join(told)}{end}"
-
-
-def _samples(asked: Asked, name: str) -> list[tuple[float, float]]:
-    samples: list[ServerSample] = asked.case.record.server.samples
-    told = [(one.at, getattr(one, name)) for one in samples if getattr(one, name) is not None]
-    if not told:
-        raise Unknown("the server does not tell", Verdict.NOT_OFFERED)
-    if asked.window is not None:
-        start, end = asked.span
-        told = [(at, value) for at, value in told if start <= at <= end]
-    if not told:
-        raise Unknown(f"the server told nothing in the window {asked.window}")
-    return told
-
-
-def server(asked: Asked, *, name: str, of: str) -> float:
-    """Read a series of the server's own statistics."""
-    told = _samples(asked, name)
-    if of == "max":
-        return float(max(value for _, value in told))
-    if of == "end":
-        return float(told[-1][1])
-    if len(told) < _FEW_SAMPLES:
-        raise Unknown(f"the server told only {len(told)} times")
-    if of == "growth":
-        # Of halves' medians: one collection of garbage must not look like a leak.
-        half = len(told) // 2
-        return _median(told[half:]) - _median(told[:half])
-    if of == "share":
-        (since, used), (until, used_then) = told[0], told[-1]
-        return (used_then - used) / (until - since) if until > since else math.nan
-    return _slope(told)
-
-
-def _median(told: Sequence[tuple[float, float]]) -> float:
-    values = sorted(value for _, value in told)
-    return float(values[len(values) // 2])
-
-
-def _slope(told: Sequence[tuple[float, float]]) -> float:
-    """Return the slope of the straight line of least squares, per second."""
-    middle = sum(at for at, _ in told) / len(told)
-    level = sum(value for _, value in told) / len(told)
-    spread = sum((at - middle) ** 2 for at, _ in told)
-    if not spread:
-        raise Unknown("the server told at one moment only")
-    return sum((at - middle) * (value - level) for at, value in told) / spread
-
-
-def generator(asked: Asked, *, of: str) -> float:
-    """Read how the generator fared."""
-    told = asked.case.record.results.generator
-    if of == "lag_max":
-        return told.lag.maximum
-    if of == "lag_p99":
-        return told.lag.quantile(0.99)
-    return float(getattr(told, of))
-
-
-def connect(asked: Asked, *, of: str) -> float:
-    """Read how long connecting took."""
-    clients = asked.case.record.results.clients
-    if of == "failed":
-        return float(sum(client.connected_at is None for client in clients))
-    times = [client.connect_time for client in clients if client.connect_time is not None]
-    return _of(times, of)

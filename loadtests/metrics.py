@@ -1,27 +1,14 @@
-"""Every number of a run that a threshold can ask for, by name.
+"""Every number of a run that a threshold can ask for: what it says, and how it is read."""
 
-Pure functions of a case. What cannot be known is `Unknown`, never 0.
-"""
-
-import contextlib
-import difflib
-import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from loadtests import measures
-from loadtests.answers import counted, milliseconds, seconds
-from loadtests.case import Case
-from loadtests.cohorts import Cohort
-from loadtests.errors import ThresholdError
-from loadtests.measures import Asked
-from loadtests.scenario import Scenario
-from loadtests.thresholds import Reference
+from loadtests import machines, measures
+from loadtests.asked import QUANTILES, Asked
 
-__all__ = ["METRICS", "Metric", "Unit", "check", "find", "read", "told", "written"]
+__all__ = ["METRICS", "Metric", "Unit"]
 
 Unit = Literal["s", "count", "share", "bytes", "bytes/s", "per second"]
 
@@ -53,107 +40,6 @@ class Metric:
     detail: Callable[[Asked], str] | None = field(default=None, repr=False)
 
 
-def find(name: str, scenario: Scenario) -> tuple[Metric, tuple[Cohort, ...], int]:
-    """Return a metric by the name that an expression gives it.
-
-    Returns:
-        The metric, the cohorts that its name means, and the close code in it.
-
-    Raises:
-        ThresholdError: there is none; the message names those that come near.
-    """
-    stranger = ""
-    for metric in METRICS:
-        pattern = re.escape(metric.name).replace("<cohort>", r"(?P<cohort>\w+)")
-        match = re.fullmatch(pattern.replace("<code>", r"(?P<code>\d{4})"), name)
-        if match is None:
-            continue
-        groups = match.groupdict()
-        cohort, code = groups.get("cohort"), int(groups.get("code") or 0)
-        if cohort is None:
-            return metric, (), code
-        if cohort == "healthy":
-            return metric, tuple(one for one in scenario.cohorts if one.user == "viewer"), code
-        found = tuple(one for one in scenario.cohorts if one.name == cohort)
-        if found:
-            return metric, found, code
-        stranger = cohort
-    if stranger:
-        known = ", ".join(dict.fromkeys(("healthy", *(one.name for one in scenario.cohorts))))
-        raise ThresholdError(
-            f"metric {name!r}: {scenario.name} has no cohort {stranger!r} (there are: {known})"
-        )
-    names = [
-        metric.name.replace("<cohort>", one)
-        for metric in METRICS
-        for one in ("healthy", *(cohort.name for cohort in scenario.cohorts))
-    ]
-    near = difflib.get_close_matches(name, dict.fromkeys(names), n=3, cutoff=0.5)
-    hint = f"; near it: {', '.join(near)}" if near else ""
-    raise ThresholdError(f"there is no metric {name!r}{hint} (flock-ws load --list-metrics)")
-
-
-def check(reference: Reference, scenario: Scenario) -> Metric:
-    """Return the metric of a reference that a scenario can answer.
-
-    Raises:
-        ThresholdError: there is no such metric, cohort or window.
-    """
-    metric, _, _ = find(reference.metric, scenario)
-    if reference.window is None:
-        return metric
-    if not metric.windowed:
-        raise ThresholdError(f"metric {reference.metric!r} is of the whole run: it has no windows")
-    if reference.window not in scenario.windows:
-        known = ", ".join(scenario.windows)
-        raise ThresholdError(
-            f"{reference}: {scenario.name} has no window {reference.window!r} (there are: {known})"
-        )
-    return metric
-
-
-def read(reference: Reference, case: Case) -> float:
-    """Return the number.
-
-    Raises:
-        measures.Unknown: the run does not tell.
-        ThresholdError: there is no such metric, cohort or window.
-    """
-    metric = check(reference, case.scenario)
-    _, cohorts, code = find(reference.metric, case.scenario)
-    return metric.read(Asked(case, cohorts, code, reference.window))
-
-
-def told(case: Case) -> list[tuple[str, float, Unit]]:
-    """Return every metric of the whole run that it tells: name, number, unit."""
-    found: list[tuple[str, float, Unit]] = []
-    cohorts = dict.fromkeys(("healthy", *(one.name for one in case.scenario.cohorts if one.count)))
-    for metric in METRICS:
-        if "<code>" in metric.name:
-            continue
-        names = [metric.name]
-        if "<cohort>" in metric.name:
-            names = [metric.name.replace("<cohort>", name) for name in cohorts]
-        for name in names:
-            with contextlib.suppress(measures.Unknown):
-                found.append((name, read(Reference(name), case), metric.unit))
-    return found
-
-
-def written(value: float, unit: Unit) -> str:
-    """Put a number into words."""
-    if math.isnan(value):
-        return "no number"
-    if unit == "s":
-        return milliseconds(value) if value < 1 or math.isinf(value) else seconds(value)
-    if math.isinf(value):
-        return "without limit"
-    if unit == "share":
-        return f"{value:.1%}".replace(".0%", "%")
-    number = counted(round(value)) if abs(value) >= 100 or value == int(value) else f"{value:.3g}"  # noqa: PLR2004 - three digits say enough
-    return number if unit == "count" else f"{number} {unit}"
-
-
 _TOLD = {
     "p50": "median time",
     "p90": "90th percentile of the time",
@@ -166,7 +52,7 @@ _TOLD = {
 
 
 def _catalogue() -> Iterable[Metric]:
-    parts = [*measures.QUANTILES, "mean", "max"]
+    parts = [*QUANTILES, "mean", "max"]
     for part in parts:
         told = {"max": "longest", "mean": "mean"}.get(part, part)
         yield Metric(
@@ -385,7 +271,7 @@ def _machines() -> Iterable[Metric]:
                 summary=f"{summary}, {told}",
                 unit=unit,
                 windowed=True,
-                read=partial(measures.server, name=attribute, of=part),
+                read=partial(machines.server, name=attribute, of=part),
             )
         if name in {"memory", "tasks", "connections"}:
             yield Metric(
@@ -393,14 +279,14 @@ def _machines() -> Iterable[Metric]:
                 summary=f"{summary}, growth each second",
                 unit="bytes/s" if unit == "bytes" else "per second",
                 windowed=True,
-                read=partial(measures.server, name=attribute, of="slope"),
+                read=partial(machines.server, name=attribute, of="slope"),
             )
     yield Metric(
         name="server.cpu",
         summary="share of one core that the server used",
         unit="share",
         windowed=True,
-        read=partial(measures.server, name="cpu_seconds", of="share"),
+        read=partial(machines.server, name="cpu_seconds", of="share"),
     )
     for name, unit_, summary in (
         ("lag_p99", "s", "p99 of how late the generator's own loop was"),
@@ -409,29 +295,29 @@ def _machines() -> Iterable[Metric]:
         ("messages", "count", "messages that the generator took"),
     ):
         unit = unit_  # type: ignore[assignment]  # one of the units, as written above
-        read = partial(measures.generator, of=name)
+        read = partial(machines.generator, of=name)
         yield Metric(name=f"generator.{name}", summary=summary, unit=unit, read=read)
     for part in ("p50", "p99", "max"):
         summary = f"{_TOLD[part]} to connect"
-        read = partial(measures.connect, of=part)
+        read = partial(machines.connect, of=part)
         yield Metric(name=f"connect.{part}", summary=summary, unit="s", timed=True, read=read)
     yield Metric(
         name="connect.failed",
         summary="clients that never connected",
         unit="count",
-        read=partial(measures.connect, of="failed"),
+        read=partial(machines.connect, of="failed"),
     )
     yield Metric(
         name="closes.unexpected",
         summary="connections that the server ended, faulty clients' included",
         unit="count",
-        read=measures.unexpected,
+        read=machines.unexpected,
     )
     yield Metric(
         name="closes.code_<code>",
         summary="clients that saw this close code, as in closes.code_1013",
         unit="count",
-        read=measures.closes,
+        read=machines.closes,
     )
 
 

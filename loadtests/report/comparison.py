@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests import metrics
+from loadtests import lookup
+from loadtests.asked import Unknown
 from loadtests.case import Case
-from loadtests.measures import Unknown
 from loadtests.metrics import Unit
 from loadtests.record import Record
 from loadtests.thresholds import Reference
@@ -63,12 +63,12 @@ class Compared:
     @property
     def before_told(self) -> str:
         """The first with its unit; empty where it is not known."""
-        return "" if self.before is None else metrics.written(self.before, self.unit)
+        return "" if self.before is None else lookup.written(self.before, self.unit)
 
     @property
     def after_told(self) -> str:
         """The second with its unit; empty where it is not known."""
-        return "" if self.after is None else metrics.written(self.after, self.unit)
+        return "" if self.after is None else lookup.written(self.after, self.unit)
 
     @property
     def ratio_told(self) -> str:
@@ -137,10 +137,10 @@ def _told(record: Record) -> Iterator[tuple[str, tuple[float, Unit]]]:
             if window == "all":
                 continue
             try:
-                yield str(reference), (metrics.read(reference, case), "s")
+                yield str(reference), (lookup.read(reference, case), "s")
             except Unknown:
                 continue
-    for name, value, unit in metrics.told(case):
+    for name, value, unit in lookup.told(case):
         # Those who misbehave may be as late as they like.
         if ".latency." not in name or name in healthy:
             yield name, (value, unit)

@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 
-from loadtests import metrics
+from loadtests import lookup, metrics
+from loadtests.asked import Unknown
 from loadtests.bounds import check
 from loadtests.case import Case
-from loadtests.catalogue import built_in
 from loadtests.cohorts import Cohort
 from loadtests.errors import ThresholdError
 from loadtests.histogram import Histogram
-from loadtests.measures import Unknown
 from loadtests.record import (
     ClientRecord,
     EvictionRecord,
@@ -125,7 +124,7 @@ def recorded() -> Record:
 def read(text: str, record: Record | None = None) -> float:
     name, _, window = text.partition("[")
     case = Case.of(record or recorded())
-    return metrics.read(Reference(name, window.rstrip("]") or None), case)
+    return lookup.read(Reference(name, window.rstrip("]") or None), case)
 
 
 @pytest.mark.parametrize(
@@ -260,32 +259,7 @@ def test_names_are_unique_and_each_says_what_it_is() -> None:
 
 
 def test_all_that_a_run_tells_is_told_with_its_unit() -> None:
-    told = {name: (value, unit) for name, value, unit in metrics.told(Case.of(recorded()))}
+    told = {name: (value, unit) for name, value, unit in lookup.told(Case.of(recorded()))}
     assert told["publisher.block_max"] == (0.4, "s")
     assert told["evicted.stalled.fraction"] == (0.5, "share")
     assert "capacity.clients" not in told
-
-
-@pytest.mark.parametrize("name", [metric.name for metric in metrics.METRICS])
-def test_every_metric_can_be_asked_for_in_the_storm(name: str) -> None:
-    name = name.replace("<cohort>", "healthy").replace("<code>", "1000")
-    assert metrics.check(Reference(name), built_in("storm")).unit
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (0.0123, "s", "12 ms"),
-        (2.5, "s", "2.5 s"),
-        (math.inf, "s", "never"),
-        (0.995, "share", "99.5%"),
-        (1.0, "share", "100%"),
-        (1234567.0, "bytes", "1 234 567 bytes"),
-        (3.0, "count", "3"),
-        (0.1234, "per second", "0.123 per second"),
-        (math.inf, "count", "without limit"),
-        (math.nan, "s", "no number"),
-    ],
-)
-def test_a_number_is_written_with_its_unit(value: float, unit: Any, text: str) -> None:
-    assert metrics.written(value, unit) == text
