@@ -128,20 +128,21 @@ class Browser:
                 break
         else:
             raise RuntimeError("chromium did not start")
-        self._port = int(line.split("127.0.0.1:")[1].split("/")[0])
+        port = int(line.split("127.0.0.1:")[1].split("/")[0])
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}/json", timeout=patience)
 
     @contextlib.contextmanager
     def page(self) -> Iterator[Page]:
         """Open a new tab, and close it at the end."""
-        root = f"http://127.0.0.1:{self._port}/json"
-        made = httpx.put(f"{root}/new?about:blank", timeout=self._patience).json()
+        made = self._http.put("/new?about:blank").json()
         # What nobody reads any more must not hold up the close.
         with connect(made["webSocketDebuggerUrl"], max_size=None, max_queue=None) as connection:
             yield Page(connection, patience=self._patience)
-        httpx.get(f"{root}/close/{made['id']}", timeout=self._patience)
+        self._http.get(f"/close/{made['id']}")
 
     def stop(self) -> None:
         """End it."""
+        self._http.close()
         self._process.kill()
         self._process.communicate()
 

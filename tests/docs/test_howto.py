@@ -4,14 +4,13 @@ Each is taken from its page as it stands and run as a user would: in a folder of
 nothing but a conftest.py that overrides `flock_manager`.
 """
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.nursery import Nursery
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = _ROOT / "docs" / "howto"
@@ -58,7 +57,7 @@ def _code_of(page: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> str:
+def output(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What pytest prints when it runs the tests of all pages."""
     folder = tmp_path_factory.mktemp("project")
     faulty = {_file_of(page): manager for page, (manager, _) in _CASES.items()}
@@ -73,19 +72,11 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "yours").mkdir()
     (folder / "yours" / "conftest.py").write_text(_code_of("index"))
     (folder / "yours" / "test_yours.py").write_text(_YOURS)
-    run = subprocess.run(  # noqa: S603  # our own interpreter and constant options
-        [
-            *(sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider"),
-            *("-p", "simulators.pytest_plugin"),  # does no harm where it is installed
-        ],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return run.stdout + run.stderr
+    options = ("-rA", "-p", "no:cacheprovider")
+    plugin = ("-p", "simulators.pytest_plugin")  # does no harm where it is installed
+    with nursery.start("pytest", *options, *plugin, cwd=folder) as run:
+        run.wait()
+        return run.output + run.complaints
 
 
 @pytest.mark.parametrize("page", _CASES)

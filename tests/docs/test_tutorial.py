@@ -1,13 +1,14 @@
 """The tutorial does what it says, step by step, in a folder of its own."""
 
-import os
+import contextlib
 import re
-import subprocess
-import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.nursery import Child, Nursery
 
 _ROOT = Path(__file__).parents[2]
 _TEXT = (_ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -15,20 +16,8 @@ _BLOCKS = re.findall(r"```python\n(.*?)```", _TEXT, flags=re.DOTALL)
 _CHAT, _TEST, _BROADCAST, _DISCONNECT, _CONTRACT, _REFERENCE = map(str, _BLOCKS)
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(folder), "NO_COLOR": "1", "COLUMNS": "100"}
-    return subprocess.run(  # noqa: S603  # our own interpreter, our own text
-        [sys.executable, "-m", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
-    return run(folder, "pytest", "-q", "-p", "no:cacheprovider", "test_chat.py")
+Run = Callable[..., Child]
+PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "test_chat.py")
 
 
 def mended() -> str:
@@ -48,33 +37,45 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_first_test_fails_with_the_words_that_the_page_shows(folder: Path) -> None:
-    told = run_pytest(folder)
+@pytest.fixture
+def run(nursery: Nursery, folder: Path) -> Iterator[Run]:
+    with contextlib.ExitStack() as stack:
+
+        def run(module: str, *words: str) -> Child:
+            environment = {"NO_COLOR": "1", "COLUMNS": "100"}
+            started = nursery.start(module, *words, cwd=folder, environment=environment)
+            child = stack.enter_context(started)
+            child.wait()
+            return child
+
+        yield run
+
+
+def test_the_first_test_fails_with_the_words_that_the_page_shows(run: Run) -> None:
+    told = run(*PYTEST)
     assert told.returncode == 1
-    assert "healthy-1 healthy, 0 received, open> had 0 of 1 messages after 1 s" in told.stdout
+    assert "healthy-1 healthy, 0 received, open> had 0 of 1 messages after 1 s" in told.output
 
 
-def test_the_check_finds_its_way_into_the_class_without_configuration(folder: Path) -> None:
-    told = run(folder, "flock_ws", "check", "chat:ConnectionManager", "--select", "delivery.*")
+def test_the_check_finds_its_way_into_the_class_without_configuration(run: Run) -> None:
+    told = run("flock_ws", "check", "chat:ConnectionManager", "--select", "delivery.*")
     assert told.returncode == 1
-    assert told.stdout.startswith("FAIL  chat:ConnectionManager breaks")
+    assert told.output.startswith("FAIL  chat:ConnectionManager breaks")
 
 
-def test_the_mended_manager_passes_the_test(folder: Path) -> None:
+def test_the_mended_manager_passes_the_test(folder: Path, run: Run) -> None:
     (folder / "chat.py").write_text(mended())
-    assert run_pytest(folder).returncode == 0
+    assert run(*PYTEST).returncode == 0
 
 
-def test_the_mended_manager_still_never_closes_a_socket(folder: Path) -> None:
+def test_the_mended_manager_still_never_closes_a_socket(folder: Path, run: Run) -> None:
     (folder / "chat.py").write_text(mended())
     (folder / "test_chat.py").write_text(_CONTRACT)
-    told = run(
-        folder, "pytest", "-q", "-p", "no:cacheprovider", "test_chat.py", "-k", "socket_is_closed"
-    )
-    assert "1 xfailed" in told.stdout, told.stdout
+    told = run(*PYTEST, "-k", "socket_is_closed")
+    assert "1 xfailed" in told.output, told.output
 
 
-def test_the_last_application_starts(folder: Path) -> None:
+def test_the_last_application_starts(folder: Path, run: Run) -> None:
     (folder / "chat.py").write_text(_REFERENCE)
-    told = run(folder, "chat")
-    assert (told.returncode, told.stderr) == (0, "")
+    told = run("chat")
+    assert (told.returncode, told.complaints) == (0, "")

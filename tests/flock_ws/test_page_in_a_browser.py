@@ -73,7 +73,8 @@ def serving(nursery: Nursery, *options: str, cwd: Path) -> Iterator[Serving]:
 def server(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     folder = tmp_path_factory.mktemp("locked")
     (folder / "token").write_text(TOKEN)
-    options = ("--demo", "--events", "100", "--read-token-file", "token")
+    # So few that what a stalled client does not read is held by buffers until the page has seen it.
+    options = ("--demo", "--events", "30", "--read-token-file", "token")
     with serving(nursery, *options, cwd=folder) as server:
         yield server
 
@@ -121,6 +122,22 @@ def test_it_opens_without_a_complaint_and_asks_nobody_else(page: Any, server: Se
     assert not [url for url in page.requests if not url.startswith(server.url)]
 
 
+# More than all buffers hold between the server and who does not read.
+PUBLISH = """
+fetch("/api/events", {
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify(Array.from({ length: 40 }, (_, sequence) => ({
+    kind: "StreamingOutputEvent",
+    event: {
+      correlation_id: "c", agent_name: "test", run_id: "r", output_type: "log",
+      content: ".".repeat(10_000), sequence,
+    },
+  }))),
+}).then((answer) => answer.ok)
+"""
+
+
 def test_it_shows_a_stalled_client_being_evicted(page: Any) -> None:
     page.run("document.getElementById('demo-count').value = '1'")
     # The second is pressed before the first is answered, and counts.
@@ -128,6 +145,7 @@ def test_it_shows_a_stalled_client_being_evicted(page: Any) -> None:
     page.click("#demo-kinds button:nth-child(3)")
     page.until(lambda: "healthy-1 ● healthy" in lanes(page), "no healthy client")
     page.until(lambda: "stalled-1 ■ stalled" in lanes(page), "it is not seen to stall")
+    assert page.run(PUBLISH)
     page.until(lambda: "stalled-1 ✕ evicted send timeout" in lanes(page), "it is not evicted")
     page.until(lambda: "gone in" in lanes(page), "its socket is not seen to be gone")
     page.until(lambda: "stalled-1" in page.text("#announced"), "the eviction is not announced")

@@ -29,15 +29,25 @@ if str(ROOT / "benchmarks") not in sys.path:
 hostile: Any = importlib.import_module("hostile")
 
 
+def kind_of(attack: Any) -> tuple[Any, ...]:
+    """What a server is started with: attacks on the same kind share one."""
+    return attack.options, tuple(attack.environment.items())
+
+
+BY_KIND = sorted(hostile.ATTACKS, key=kind_of)
+
+
 @pytest.fixture(scope="module")
-def servers(nursery: Nursery) -> Iterator[Any]:
-    """Servers by what they are started with: attacks on the same kind share one."""
+def server(nursery: Nursery) -> Iterator[Any]:
+    """One server after the other: it publishes all the time, attacked or not."""
+    running: dict[Any, tuple[int, int]] = {}
     with contextlib.ExitStack() as stack:
-        running: dict[Any, tuple[int, int]] = {}
 
         def serve(attack: Any) -> tuple[int, int]:
-            kind = (attack.options, tuple(attack.environment.items()))
+            kind = kind_of(attack)
             if kind not in running:
+                stack.close()
+                running.clear()
                 words = ("serve", "--port", "0", *hostile.OPTIONS, *attack.options)
                 child = nursery.start("flock_ws", *words, environment=attack.environment)
                 line = stack.enter_context(child).line()
@@ -47,11 +57,11 @@ def servers(nursery: Nursery) -> Iterator[Any]:
         yield serve
 
 
-@pytest.mark.parametrize("attack", hostile.ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", BY_KIND, ids=lambda attack: attack.name)
 def test_an_attack_ends_as_documented_and_a_healthy_client_does_not_notice(
-    attack: Any, servers: Any
+    attack: Any, server: Any
 ) -> None:
-    port, pid = servers(attack)
+    port, pid = server(attack)
     damage = asyncio.run(hostile.suffer(attack, port=port, pid=pid))
     assert damage.ended in {attack.ends, ENDED_BEFORE.get(attack.name, attack.ends)}
     assert (damage.healthy, damage.missed) == (True, 0)

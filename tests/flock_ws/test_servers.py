@@ -150,7 +150,7 @@ def test_a_shutdown_tells_the_reading_peer_its_code_and_is_bounded_beside_a_stal
     server: str, run: Run, patience: float
 ) -> None:
     async def main() -> None:
-        manager = WebSocketManager(send_timeout=30, close_timeout=0.2)
+        manager = WebSocketManager(send_timeout=10 * patience, close_timeout=0.2)
         async with (
             served(server, manager) as url,
             SocketClient(url) as healthy,
@@ -162,12 +162,10 @@ def test_a_shutdown_tells_the_reading_peer_its_code_and_is_bounded_beside_a_stal
                 manager.publish(said(number, size_bytes=50_000))
                 number += 1
                 await healthy.wait_received(number, timeout=patience)
-            began = asyncio.get_running_loop().time()
-            await manager.shutdown()
-            took = asyncio.get_running_loop().time() - began
+            async with asyncio.timeout(patience):
+                await manager.shutdown()
             closed = await healthy.wait_closed(timeout=patience)
             assert (closed.code, closed.reason) == (1012, "shutdown")
-            assert took < 2
             assert manager.clients == set()
 
     run(main)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,11 +27,34 @@ class Running:
         return f"ws://127.0.0.1:{self.port}/ws"
 
 
+class _PromptServer(uvicorn.Server):
+    """Ends at once: uvicorn looks ten times a second whether it should, and then waits as long."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.over = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.over.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # as uvicorn calls it
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        while self.server_state.connections:  # noqa: ASYNC110  # each is gone in the next turn
+            await asyncio.sleep(0)
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks)
+        await self.lifespan.shutdown()
+
+
 @contextlib.asynccontextmanager
 async def running(app: Any, **options: Any) -> AsyncIterator[Running]:
     """Run uvicorn on this loop; at the end it aborts every connection, and does not wait."""
     quiet = {"lifespan": "off", "log_level": "critical", "ws_ping_interval": None}
-    server = uvicorn.Server(uvicorn.Config(app, **{**quiet, **options}))
+    server = _PromptServer(uvicorn.Config(app, **{**quiet, **options}))
     with contextlib.closing(listening_socket("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server._serve(sockets=[listener]))
         try:
@@ -40,9 +64,7 @@ async def running(app: Any, **options: Any) -> AsyncIterator[Running]:
                 serving.result()
             yield Running(server, listener.getsockname()[1])
         finally:
-            for connection in list(server.server_state.connections):
-                connection.transport.abort()
-            server.should_exit = True
+            server.over.set()
             await serving
 
 
