@@ -15,7 +15,10 @@ from flock_ws.cli import main
 from loadtests.catalogue import BUILT_IN, built_in, read, text
 from loadtests.live import Progress
 from loadtests.metrics import METRICS
-from loadtests.run import execute
+from loadtests.observer import Observer
+from loadtests.plan import Plan
+from loadtests.record import ServerRecord
+from loadtests.run import _Course, execute
 from loadtests.scenario import Scenario
 from loadtests.verdict import Judgement, judge
 
@@ -241,6 +244,22 @@ def test_an_output_that_cannot_be_written_is_found_before_the_run(
     told = capsys.readouterr()
     assert told.out == ""
     assert "there is no folder" in told.err
+
+
+def test_only_of_cohorts_that_must_be_dropped_the_dropped_are_told() -> None:
+    users = {"healthy": "viewer", "laptops": "stalled", "trains": "flapping"}
+    form = [{"name": name, "user": user, "count": 2} for name, user in users.items()]
+    scenario = Scenario.from_json({"name": "mixed", "proves": "who goes", "cohorts": form})
+    plan, record = Plan(scenario=scenario, url="ws://127.0.0.1:9/ws"), ServerRecord(url="")
+    observer, told = Observer(plan, record), list[Progress]()
+    # A client that drops its connection in the middle of a send is evicted, and comes back.
+    names = [f"laptops-1.{plan.tag}", f"laptops-2.{plan.tag}", f"trains-1.{plan.tag}"]
+    evictions = [{"number": n, "client": name, "at": 3.0} for n, name in enumerate(names)]
+    answer = {"evictions": evictions, "server": {"time": 3.0, "clock": 3.0}}
+    observer._take(answer, at=plan.origin + 3.0)
+    _Course(plan, record, None, observer, told.append).note("so far")
+    assert told[0].evicted == 3
+    assert told[0].dropped == {"laptops": 2}
 
 
 def test_the_process_that_runs_and_judges_is_never_patched() -> None:
