@@ -64,6 +64,14 @@ class Page:
         """Open an address."""
         self.tell("Page.navigate", url=url)
 
+    def open(self, url: str) -> None:
+        """Open an address, and wait until all of it is there."""
+        # The page before may still answer.
+        self.run("window.before = true")
+        self.go(url)
+        there = "!window.before && document.readyState === 'complete'"
+        self.until(lambda: bool(self.run(there)), f"{url} is not there")
+
     def run(self, script: str) -> Any:
         """Return the value of an expression, awaited."""
         told = self.tell(

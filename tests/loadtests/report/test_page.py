@@ -1,7 +1,4 @@
 import re
-import shutil
-import subprocess
-from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,16 +8,9 @@ from loadtests.answers import Verdict
 from loadtests.capacity import Step
 from loadtests.report import page, watching
 from loadtests.report.documents import Run
+from tests.chromium import Browser
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 VOID = {"meta", "link", "br"}
-OPTIONS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--enable-logging=stderr", "--window-size=1400,900", "--dump-dom"),
-)
 # The labels of each chart's upright axis, as they are drawn: none comes twice, and there is no half
 # an event.
 EAVESDROP = """<script>
@@ -39,16 +29,17 @@ CanvasRenderingContext2D.prototype.fillText = function (words, ...place) {
 };
 </script></head>"""
 # What a canvas shows is asked of its pixels: a chart that drew nothing has only transparent ones.
-PROBE = """<script>
-const inked = (one) => one.getContext("2d").getImageData(0, 0, one.width, one.height).data
-  .some((part, at) => at % 4 === 3 && part > 0);
-const odd = Object.entries(labels).filter(([name, all]) =>
-  new Set(all).size < all.length || (name === "history" && all.some((one) => one.includes("."))));
-frameElement.dataset.odd = JSON.stringify(odd);
-frameElement.dataset.probe = [innerWidth, document.documentElement.scrollWidth,
-  [...document.querySelectorAll("canvas")].filter(inked).length,
-  document.querySelectorAll("figure[data-chart]").length].join(" ");
-</script></body>"""
+PROBE = """
+(() => {
+  const inked = (one) => one.getContext("2d").getImageData(0, 0, one.width, one.height).data
+    .some((part, at) => at % 4 === 3 && part > 0);
+  const odd = Object.entries(labels).filter(([name, all]) =>
+    new Set(all).size < all.length || (name === "history" && all.some((one) => one.includes("."))));
+  return [innerWidth, document.documentElement.scrollWidth,
+    [...document.querySelectorAll("canvas")].filter(inked).length,
+    document.querySelectorAll("figure[data-chart]").length, odd];
+})()
+"""
 
 
 class Elements(HTMLParser):
@@ -161,34 +152,21 @@ def test_the_page_of_a_running_test_asks_only_its_own_server() -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 def test_a_browser_draws_it_on_telephone_and_desk_without_overflow_or_complaint(
-    broken: Run, tmp_path: Path
+    broken: Run, tmp_path: Path, browser: Browser
 ) -> None:
-    assert CHROMIUM is not None
-    # Frames, because a window may be no narrower than 500 pixels. They have the page's own policy.
     for sample in broken.record.server.samples:
         sample.history, sample.cpu_seconds = 0, 0.0
-    drawn = page.render([broken]).replace("</head>", EAVESDROP, 1)
-    framed = escape(drawn.replace("</body>", PROBE))
-    frames = (
-        f'<iframe width="{width}" height="800" frameborder="0" srcdoc="{framed}"></iframe>'
-        for width in (400, 1280)
-    )
     file = tmp_path / "page.html"
-    outer = f"<!doctype html><meta charset=utf-8><body>{''.join(frames)}"
-    file.write_text(outer, encoding="utf-8")
-    seen = subprocess.run(  # noqa: S603 - a browser, on our own file
-        [CHROMIUM, *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert "CONSOLE" not in seen.stderr
-    assert re.findall(r'data-odd="([^"]*)"', seen.stdout) == ["[]", "[]"]
-    probed = re.findall(r'data-probe="(\d+) (\d+) (\d+) (\d+)"', seen.stdout)
-    assert [int(inner) for inner, *_ in probed] == [400, 1280]
-    for inner, page_width, inked, places in probed:
-        assert int(page_width) <= int(inner)
-        assert int(inked) == int(places) > 5
+    drawn = page.render([broken]).replace("</head>", EAVESDROP, 1)
+    file.write_text(drawn, encoding="utf-8")
+    with browser.page() as tab:
+        for width in (400, 1280):
+            tab.resize(width, 800)
+            tab.open(file.as_uri())
+            inner, page_width, inked, places, odd = tab.run(PROBE)
+            assert odd == []
+            assert inner == width
+            assert page_width <= inner
+            assert inked == places > 5
+        assert tab.complaints == []

@@ -1,9 +1,6 @@
 import dataclasses
 import re
-import shutil
-import subprocess
 from collections import Counter
-from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,11 +8,9 @@ import pytest
 
 from simulators.contract.results import Report
 from simulators.report import page
+from tests.chromium import Browser
 
 VOID = {"meta", "link", "wbr"}
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 
 class Elements(HTMLParser):
@@ -142,38 +137,20 @@ def test_no_report_still_is_a_page() -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 def test_a_browser_shows_it_on_a_telephone_without_overflow_or_complaint(
-    reports: list[Report], tmp_path: Path
+    reports: list[Report], tmp_path: Path, browser: Browser
 ) -> None:
-    assert CHROMIUM is not None
-    # A frame, because a window may be no narrower than 500 pixels. It has the page's own policy.
-    probe = (
-        "<script>parent.document.body.dataset.probe=[innerWidth,"
-        "document.documentElement.scrollWidth,"
-        "[...document.querySelectorAll('svg[role=img]')].filter(one=>one.getBBox().width>0).length"
-        "].join(' ')</script></body>"
-    )
-    framed = escape(page.render(reports).replace("</body>", probe))
     file = tmp_path / "page.html"
-    outer = f'<body><iframe width="400" height="800" frameborder="0" srcdoc="{framed}"></iframe>'
-    file.write_text(f"<!doctype html><meta charset=utf-8>{outer}", encoding="utf-8")
-    options = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-        "--disable-background-networking --disable-component-update --enable-logging=stderr "
-        "--window-size=800,900 --dump-dom"
-    )
-    seen = subprocess.run(  # noqa: S603  # a browser, on our own file
-        [CHROMIUM, *options.split(), f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert "CONSOLE" not in seen.stderr
-    probed = re.search(r'data-probe="(\d+) (\d+) (\d+)"', seen.stdout)
-    assert probed is not None
-    inner, page_width, pictures = map(int, probed.groups())
+    file.write_text(page.render(reports), encoding="utf-8")
+    with browser.page() as tab:
+        tab.resize(400, 800)
+        tab.open(file.as_uri())
+        inner, page_width, pictures = tab.run(
+            "[innerWidth, document.documentElement.scrollWidth,"
+            "[...document.querySelectorAll('svg[role=img]')]"
+            ".filter(one => one.getBBox().width > 0).length]"
+        )
+        assert tab.complaints == []
     assert inner == 400
     assert page_width <= inner
     assert pictures == 4
