@@ -112,6 +112,7 @@ def played(scene: str, *, size: tuple[int, int]) -> Iterator[Any]:
         page.resize(*size)
         page.tell("Emulation.setScrollbarsHidden", hidden=True)
         page.go(address)
+        page.until(lambda: page.text("#link-text") == "Live", "the page does not ask")
         SCENES[scene](page)
         yield page
 
