@@ -21,7 +21,7 @@ from loadtests.lives import Lives
 from loadtests.members import Member
 from loadtests.plan import Plan
 from loadtests.record import GeneratorRecord, GeneratorResults, HistoryReading
-from loadtests.waiting import waited
+from simulators.starvation import starved
 
 __all__ = ["Engine", "News"]
 
@@ -317,7 +317,7 @@ class Engine:
     def _join(self, member: Member) -> None:
         if self._cpu_from is None:
             self._cpu_from = (time.monotonic(), time.process_time())
-            self._waited_from = waited()
+            self._waited_from = starved()
         self._members.append(member)
         self._lives.begin(member)
 
@@ -348,7 +348,7 @@ class Engine:
 
     def _waited(self) -> float | None:
         """Return the share of the time for which this thread was ready to run and had no core."""
-        so_far = waited()
+        so_far = starved()
         if self._cpu_from is None or self._waited_from is None or so_far is None:
             return None
         return (so_far - self._waited_from) / max(1e-9, time.monotonic() - self._cpu_from[0])

@@ -10,7 +10,7 @@ from typing import Any
 from loadtests.plan import Plan
 from loadtests.record import EvictionRecord, PresenceRecord, ServerRecord, ServerSample
 from loadtests.service import Service
-from loadtests.waiting import waited
+from simulators.starvation import starved
 
 __all__ = ["PATH", "Observer"]
 
@@ -118,7 +118,7 @@ class Observer:
             evicted=_sum(evicted),
             closing=answer.get("closing"),
             history=_sum(answer.get("history")),
-            waited=waited(server.get("pid")) if self.record.started_here else None,
+            waited=starved(server.get("pid")) if self.record.started_here else None,
             **_worst_lag(answer.get("per_client")),
             **{
                 name: server.get(name)

@@ -1,5 +1,8 @@
 """An end for code that does not let go: a spin, or a wait of the whole thread.
 
+Where Linux tells, the time in which a thread wanted a core and had none does not count: on a busy
+machine nobody is accused of what the others did.
+
 In the main thread it is a timer signal, which also ends ``time.sleep``. In another thread, and
 where there is no such signal, an exception is put into the thread from outside; that ends a spin,
 and a wait only when it is over.
@@ -13,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from simulators.starvation import starved
 
 __all__ = ["LAST_RESORTS", "TookTooLong", "watchdog"]
 
@@ -50,12 +55,17 @@ class _Patience:
     def __init__(self, standstill: float, *, most: float, progress: Callable[[], int]) -> None:
         self._standstill = standstill
         self._progress = progress
+        self._thread = threading.get_native_id()
         self._seen = progress()
-        self._since = time.perf_counter()
+        self._since = self._now()
         self._end = self._since + most
 
+    def _now(self) -> float:
+        """Seconds of real time, without those in which the thread waited for a core."""
+        return time.perf_counter() - (starved(self._thread) or 0.0)
+
     def is_over(self) -> bool:
-        now, seen = time.perf_counter(), self._progress()
+        now, seen = self._now(), self._progress()
         if seen != self._seen:
             self._seen, self._since = seen, now
         return now - self._since >= self._standstill or now >= self._end
@@ -71,7 +81,8 @@ def watchdog(
 
     Args:
         standstill: seconds of real time in which `progress` must change.
-        most: seconds of real time that the block may take at all.
+        most: seconds of real time that the block may take at all. Of both, those in which the
+            thread was ready and had no core do not count, where the system tells.
         progress: any number that changes while things go on, such as the steps of a loop.
     """
     patience = _Patience(standstill, most=most, progress=progress)
