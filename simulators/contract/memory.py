@@ -99,7 +99,7 @@ async def _no_leak_of_clients_with_churn(bench: Bench, *, rounds: int) -> str:
     promise="backlog_bytes",
     why="A thousand large messages in a queue of 'only' a thousand are the process's memory.",
     mend="Evict a client that is further behind than a number of bytes.",
-    sizes={"events": (600, 600)},
+    sizes={"events": (300, 300)},
     steps=400_000,
 )
 async def _slow_client_backlog_is_bounded(bench: Bench, *, events: int) -> str:
@@ -108,11 +108,11 @@ async def _slow_client_backlog_is_bounded(bench: Bench, *, events: int) -> str:
     # One whose sends take long each, and one whose buffer lets a send through now and then.
     slow = bench.client(Behaviour(name="slow", faults=(SendDelay(seconds=pause),)))
     wire = Wire.uvicorn()
+    size, limit = 40_000, bench.profile.backlog_bytes or 0
     rate = (wire.high_water_bytes - wire.low_water_bytes) / pause
     thin = bench.slow(bytes_per_second=rate, wire=wire)
     (reader,) = bench.healthy(1)
     await bench.join(reader, slow, thin)
-    size, limit = 20_000, bench.profile.backlog_bytes or 0
     events = min(max(events, int(_TOO_MANY * limit / size)), _MOST_EVENTS)
     bench.met(events * size > limit, f"{limit / 1e6:.0f} MB are more than it broadcasts")
     tasks = []
@@ -128,7 +128,7 @@ async def _slow_client_backlog_is_bounded(bench: Bench, *, events: int) -> str:
                 message = bench.message(number, text=text)
             tasks.append(bench.broadcast_soon(number, message=message))
             del message, text
-            await bench.sleep(0.005)
+            await bench.sleep(0.01)
             seen += len(thin.received)
             waited = waited or thin.blocked
             # The fakes keep what they got; it is not the manager's.
