@@ -74,6 +74,15 @@ def test_it_is_the_wheel_that_is_tested() -> None:
         assert Path(package.__file__ or "").is_relative_to(Path(__file__).parent.parent)
 """
 
+# What only our dependencies import: to check it anew takes a third of the time, and no type of ours
+# is made of it.
+_MYPY = """
+[mypy]
+strict = true
+[mypy-anyio.*,click.*,h2.*,hpack.*,httpcore.*,markdown_it.*,rich.*]
+follow_imports = skip
+"""
+
 
 def _run(
     *command: object, cwd: Path, environment: dict[str, str] | None = None
@@ -117,6 +126,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # source tree, which is a .pth file as well, is not followed.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     (folder / "test_project.py").write_text(_PROJECT)
+    (folder / "mypy.ini").write_text(_MYPY)
     # Many projects name their plugins; the entry point has loaded this one already.
     (folder / "conftest.py").write_text('pytest_plugins = ["simulators.pytest_plugin"]\n')
     return python
@@ -150,5 +160,5 @@ def test_a_project_of_its_own_has_fixtures_and_fakes_without_configuration(pytho
 
 
 def test_a_project_of_its_own_sees_the_types(python: Path) -> None:
-    run = _in_project(python, "-m", "mypy", "--strict", "--no-incremental", "test_project.py")
+    run = _in_project(python, "-m", "mypy", "--no-incremental", "test_project.py")
     assert run.returncode == 0, run.stdout + run.stderr
