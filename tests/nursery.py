@@ -7,7 +7,6 @@ own. It does not show that an interpreter finds its way to those imports: for th
 started by its name somewhere too.
 """
 
-import contextlib
 import json
 import os
 import select
@@ -22,13 +21,15 @@ from typing import IO, Self
 __all__ = ["Child", "Nursery"]
 
 _PROGRAM = Path(__file__).with_name("nursery_program.py")
-# What `flock-ws serve` and a small run of pytest import; what is not installed is left out.
+# What `flock-ws serve` and `load` and a small run of pytest import; what is not installed is left
+# out.
 _MODULES = (
     "flock_ws.server",
     "flock_ws.uvicorn_http",
     "flock_ws.uvicorn_protocol",
     "uvicorn.lifespan.on",
     "uvloop",
+    "loadtests.command",
     "pytest",
 )
 _START_LIMIT = 60.0
@@ -84,8 +85,10 @@ class Child:
         """End it, whatever it does."""
         self.send_signal(signal.SIGKILL)
         self._ended()
-        with contextlib.suppress(OSError):
+        if self._output >= 0:
             os.close(self._output)
+            # Its number may be another file's by the next time.
+            self._output = -1
 
     def _read(self, timeout: float) -> bool:
         readable, _, _ = select.select([self._output], [], [], timeout)

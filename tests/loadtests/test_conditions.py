@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from flock_ws.cli import main
+from tests.nursery import Child, Nursery
 
 pytestmark = [
     pytest.mark.sockets,
@@ -24,6 +25,7 @@ pytestmark = [
 
 FLOCK = [sys.executable, "-m", "flock_ws"]
 LIMIT = 90.0
+LINES = 100
 SCENARIO = """\
 name = "viewers"
 proves = "that a run comes through"
@@ -51,20 +53,27 @@ def viewers(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-@contextlib.contextmanager
-def started(*words: str, until: str = " begins") -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(  # noqa: S603 - our own program
-        [*FLOCK, "load", *words, "--duration", "60"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
-        try:
-            assert run.stdout is not None
-            assert any(until in line for line in run.stdout), run.communicate()
+Start = Callable[..., contextlib.AbstractContextManager[Child]]
+
+
+@pytest.fixture(scope="module")
+def started(nursery: Nursery) -> Start:
+    """Return what starts a run and lets it come to its publishing."""
+
+    @contextlib.contextmanager
+    def start(*words: str) -> Iterator[Child]:
+        with nursery.start("flock_ws", "load", *words, "--duration", "60") as run:
+            come_to(run, " begins")
             yield run
-        finally:
-            run.kill()
+
+    return start
+
+
+def come_to(run: Child, text: str) -> None:
+    # A line that is empty is not yet the end.
+    if any(text in run.line(timeout=LIMIT) for _ in range(LINES)):
+        return
+    raise AssertionError(f"{text!r} did not come in: {run.complaints}")
 
 
 def children_of(parent: int) -> dict[int, str]:
@@ -141,14 +150,16 @@ class Interrupted(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def interrupted(viewers: str, tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+def interrupted(
+    viewers: str, started: Start, tmp_path_factory: pytest.TempPathFactory
+) -> Interrupted:
     folder = tmp_path_factory.mktemp("runs")
     with started("--scenario", viewers, "--output", str(folder / "run.json")) as run:
         folder.rmdir()
         began = time.monotonic()
         run.send_signal(signal.SIGINT)
-        _, told = run.communicate(timeout=LIMIT)
-        return Interrupted(time.monotonic() - began, run.returncode, told)
+        code = run.wait(timeout=LIMIT)
+        return Interrupted(time.monotonic() - began, code, run.complaints)
 
 
 def test_ctrl_c_ends_a_run_within_five_seconds(interrupted: Interrupted) -> None:
@@ -170,7 +181,7 @@ def test_a_record_that_finds_no_place_at_the_end_is_kept_elsewhere(
 
 
 def test_a_run_that_is_killed_leaves_no_server_and_no_generator_behind(
-    viewers: str, tmp_path: Path
+    viewers: str, started: Start, tmp_path: Path
 ) -> None:
     words = ["--scenario", viewers, "--output", str(tmp_path / "run.json")]
     with started("--workers", "1", *words) as run:
@@ -181,7 +192,9 @@ def test_a_run_that_is_killed_leaves_no_server_and_no_generator_behind(
             run.kill()
 
 
-def test_the_second_ctrl_c_ends_everything_at_once(viewers: str, tmp_path: Path) -> None:
+def test_the_second_ctrl_c_ends_everything_at_once(
+    viewers: str, started: Start, tmp_path: Path
+) -> None:
     words = ["--scenario", viewers, "--output", str(tmp_path / "run.json")]
     with started(*words) as run:
         children = children_of(run.pid)
@@ -190,8 +203,7 @@ def test_the_second_ctrl_c_ends_everything_at_once(viewers: str, tmp_path: Path)
         subprocess.run(["/bin/kill", "-STOP", str(server)], check=True)  # noqa: S603 - a number
         with all_end(*children, within=10):
             run.send_signal(signal.SIGINT)
-            assert run.stdout is not None
-            assert any("interrupted" in line for line in run.stdout)
+            come_to(run, "interrupted")
             began = time.monotonic()
             run.send_signal(signal.SIGINT)
             assert run.wait(timeout=LIMIT) == 130
@@ -200,14 +212,13 @@ def test_the_second_ctrl_c_ends_everything_at_once(viewers: str, tmp_path: Path)
 
 
 def test_a_worker_that_is_killed_ends_the_run_which_then_could_not_tell(
-    viewers: str, tmp_path: Path
+    viewers: str, started: Start, tmp_path: Path
 ) -> None:
     output = tmp_path / "run.json"
     with started("--scenario", viewers, "--workers", "2", "--output", str(output)) as run:
         workers = [one for one, words in children_of(run.pid).items() if "--worker" in words]
         os.kill(max(workers), signal.SIGKILL)
-        run.communicate(timeout=LIMIT)
-        assert run.returncode == 3
+        assert run.wait(timeout=LIMIT) == 3
     form = json.loads(output.read_text())
     assert "worker 2 of 2: its process ended with signal 9" in form["line"]
     assert "s into the run" in form["line"]

@@ -1,11 +1,8 @@
 """Whole runs, as a person starts them: real server, real locust, exit code and all."""
 
 import json
-import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,12 +18,12 @@ from loadtests.record import ServerRecord
 from loadtests.run import _Course, execute
 from loadtests.scenario import Scenario
 from loadtests.verdict import Judgement, judge
+from tests.nursery import Nursery
 
 pytestmark = pytest.mark.sockets
 
 MANAGERS = Path(__file__).with_name("managers")
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "own-scenario.md"
-FLOCK = [sys.executable, "-m", "flock_ws"]
 LIMIT = 120.0
 PATIENT = """
 [limits]
@@ -88,11 +85,10 @@ class Killed(NamedTuple):
     notes: list[str]
 
 
-def killed(scenario: Scenario) -> Killed:
+def killed(scenario: Scenario, nursery: Nursery) -> Killed:
     notes: list[str] = []
-    with started("serve", "--port", "0") as server:
-        assert server.stdout is not None
-        url = json.loads(server.stdout.readline())["url"]
+    with nursery.start("flock_ws", "serve", "--port", "0") as server:
+        url = json.loads(server.line())["url"]
 
         def kill_it_in_the_middle(progress: Progress) -> None:
             notes.append(progress.note)
@@ -107,12 +103,11 @@ class Runs(NamedTuple):
     """Runs that end badly."""
 
     failed: dict[str, Judgement]
-    short: Judgement
     killed: Killed
 
 
 @pytest.fixture(scope="module")
-def runs(own: Path) -> Runs:
+def runs(own: Path, nursery: Nursery) -> Runs:
     """Run the scenario side by side: each waits for most of its time."""
     few = read(own).changed(**FEW)
     long = few.changed(size_bytes=4_800, duration=4.6)
@@ -123,25 +118,11 @@ def runs(own: Path) -> Runs:
             name: threads.submit(lambda manager: judge(execute(long, manager=manager)), manager)
             for name, manager in WRONG.items()
         }
-        short = threads.submit(lambda: judge(execute(few.changed(duration=2, thresholds=()))))
-        dying = threads.submit(killed, few.changed(duration=60))
+        dying = threads.submit(killed, few.changed(duration=60), nursery)
         return Runs(
             failed={name: run.result(timeout=LIMIT) for name, run in wrong.items()},
-            short=short.result(timeout=LIMIT),
             killed=dying.result(timeout=LIMIT),
         )
-
-
-@contextmanager
-def started(*words: str) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(  # noqa: S603 - our own program
-        [*FLOCK, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
 
 
 def test_the_reference_passes_and_locust_counted_every_push(kept: dict[str, Any]) -> None:
@@ -172,13 +153,6 @@ def test_a_manager_that_forgets_whom_it_drops_leaves_zombies(runs: Runs) -> None
     failed = runs.failed["forgets"]
     assert failed.exit_code == 1
     assert "evicted clients still had their connection at the end" in failed.reasons[0]
-
-
-def test_a_run_too_short_to_fill_the_pipe_is_inconclusive(runs: Runs) -> None:
-    assert runs.short.exit_code == 3, runs.short.line
-    told = " ".join(runs.short.reasons)
-    assert "after laptops clients stopped reading, and" in told
-    assert "s are needed: try --duration" in told
 
 
 def test_a_server_that_dies_in_the_middle_fails_with_the_time(runs: Runs) -> None:
@@ -264,8 +238,5 @@ def test_only_of_cohorts_that_must_be_dropped_the_dropped_are_told() -> None:
 
 def test_the_process_that_runs_and_judges_is_never_patched() -> None:
     # Locust patches whatever imports it; a server or a judge in the same process would hang.
-    script = "import sys, loadtests.command; print(*{'locust', 'gevent'} & set(sys.modules))"
-    told = subprocess.run(  # noqa: S603 - our own interpreter and text
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert told.stdout.split() == []
+    assert "loadtests.command" in sys.modules
+    assert {"locust", "gevent"}.isdisjoint(sys.modules)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from loadtests.kinds import KINDS
+from tests.nursery import Nursery
 
 pytestmark = pytest.mark.sockets
 
@@ -57,17 +58,10 @@ class Run(NamedTuple):
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    command = [sys.executable, "-m", "flock_ws", "serve", "--port", "0"]
-    command += ["--heartbeat-interval", "0.5", "--pong-timeout", "1"]
-    with subprocess.Popen(  # noqa: S603 - our own program
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as server:
-        try:
-            assert server.stdout is not None
-            yield json.loads(server.stdout.readline())["url"]
-        finally:
-            server.terminate()
+def serving(nursery: Nursery) -> Iterator[str]:
+    words = ["--port", "0", "--heartbeat-interval", "0.5", "--pong-timeout", "1"]
+    with nursery.start("flock_ws", "serve", *words) as server:
+        yield json.loads(server.line())["url"]
 
 
 def locust(path: Path, *words: str, users: int, seconds: int) -> subprocess.Popen[str]:
@@ -104,7 +98,7 @@ def test_lists_are_read_however_their_writers_took_turns() -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+def runs(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> dict[str, Run]:
     """Run some locustfiles side by side, each against a server of its own if it needs one.
 
     The publishers of two would flood each other's viewers.
@@ -118,7 +112,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     paths = {name: folder / f"{name}.py" for name in files}
     for name, text in files.items():
         paths[name].write_text(text)
-    with serving() as first, serving() as second:
+    with serving(nursery) as first, serving(nursery) as second:
         started = {
             "own": locust(paths["own"], *FORKED, "--host", first, users=12, seconds=4),
             "every": locust(paths["every"], "--host", second, users=13, seconds=5),
