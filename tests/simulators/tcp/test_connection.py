@@ -13,9 +13,16 @@ import pytest
 
 from simulators.behaviours import Behaviour
 from simulators.errors import OptionError
-from simulators.faults import Fault, IgnoresClose, NeverPongs, PulsingReader, Reset
+from simulators.faults import Fault, IgnoresClose, NeverPongs, PulsingReader, Reset, SlowReader
+from simulators.runs import simulate
 from simulators.sockets import SocketClient
-from simulators.tcp.connection import deafen, loopback_addresses, reset_on_close, unread_bytes
+from simulators.tcp.connection import (
+    Gate,
+    deafen,
+    loopback_addresses,
+    reset_on_close,
+    unread_bytes,
+)
 
 pytestmark = pytest.mark.sockets
 
@@ -74,6 +81,46 @@ def test_what_is_unread_is_counted_and_not_read(pair: Pair) -> None:
     while unread_bytes(client) < 1_000:
         pass
     assert client.recv(2_000) == b"x" * 1_000
+
+
+class Full(asyncio.Transport):
+    """A transport that always has something to read."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self.gate = gate
+        self.count = 0
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def is_reading(self) -> bool:
+        return self.reading
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+        while self.reading:
+            nbytes = len(self.gate.get_buffer(-1))
+            self.count += nbytes
+            self.gate.buffer_updated(nbytes)
+
+
+@pytest.mark.parametrize("rate", [20_000, 200_000])
+def test_a_narrowed_gate_reads_at_its_pace_neither_less_nor_more(rate: int) -> None:
+    async def main() -> int:
+        gate = Gate(lambda: None, lambda _: None)
+        full = Full(gate)
+        gate.connection_made(full)
+        gate.narrow(SlowReader(bytes_per_second=rate, chunk_bytes=500))
+        full.resume_reading()
+        await asyncio.sleep(10)
+        return full.count
+
+    assert simulate(main) == pytest.approx(10 * rate, rel=0.01)
 
 
 def test_a_reset_is_what_the_next_close_is(pair: Pair) -> None:
