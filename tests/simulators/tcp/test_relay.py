@@ -145,7 +145,7 @@ class TestPath:
                     await client.wait_received(20)
                     took_seconds = client.received[0].time - began
                 assert took(client) == [str(n) for n in range(20)]
-                assert 0.05 <= took_seconds < 2
+                assert took_seconds >= 0.05
 
         asyncio.run(main())
 
@@ -159,10 +159,10 @@ class TestPath:
                 SocketClient(relay.url) as client,
             ):
                 began = loop.time()
-                sent(server, *[b"x" * 5_000] * 100)
+                sent(server, *[b"x" * 50_000] * 100)
                 await client.wait_received(100)
-                # One after the other, pieces of 16 KiB would take over 3 s.
-                assert loop.time() - began < 1.5
+                # One after the other, pieces of 16 KiB would take over 30 s.
+                assert loop.time() - began < 15
 
         asyncio.run(main())
 
