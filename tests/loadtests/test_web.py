@@ -43,7 +43,8 @@ class Watched:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.lines: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -52,9 +53,12 @@ class Watched:
     def until(self, text: str) -> str:
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
+            over = not self._reader.is_alive()
             for line in list(self.lines):
                 if text in line:
                     return line
+            if over:
+                break
             time.sleep(0.05)
         raise AssertionError(f"{text!r} did not come in:\n{''.join(self.lines)}")
 
