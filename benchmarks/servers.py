@@ -8,6 +8,7 @@ most of it waiting for closes that do not return.
     python benchmarks/servers.py > docs/servers.md
 """
 
+import atexit
 import contextlib
 import http.client
 import importlib.metadata
@@ -32,6 +33,8 @@ from command_line import end_with, parser_of
 from probes import CLOSE_LIMIT, LOOPS, SERVERS
 
 HERE = Path(__file__).resolve().parent
+# The page goes to this process's own output.
+QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 # Set by Ctrl-C: nobody waits any more for what a server does not do.
 interrupted = threading.Event()
@@ -48,8 +51,10 @@ def running(name: str, loop: str) -> Iterator[int]:
     else:
         command = [str(HERE / "probes.py"), name, "--loop", loop, "--port", str(port)]
     process = subprocess.Popen(  # noqa: S603 # our own script, or granian
-        [sys.executable, *command], start_new_session=True, stderr=subprocess.DEVNULL
+        [sys.executable, *command], start_new_session=True, **QUIET
     )
+    # Whoever presses Ctrl-C twice ends the threads that would kill it.
+    atexit.register(end, process)
     try:
         deadline = time.monotonic() + 30
         while True:
@@ -62,6 +67,12 @@ def running(name: str, loop: str) -> Iterator[int]:
                 time.sleep(0.1)
         yield port
     finally:
+        end(process)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a server with all that it has started, if it is there."""
+    if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
