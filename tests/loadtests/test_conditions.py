@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -141,39 +140,30 @@ def test_a_run_needs_no_disk_at_all(viewers: str) -> None:
     assert "PASS" in done.stdout
 
 
-class Interrupted(NamedTuple):
-    """A run that Ctrl-C ended, when the folder for its record was gone."""
-
-    seconds: float
-    code: int
-    told: str
-
-
-@pytest.fixture(scope="module")
-def interrupted(
-    viewers: str, started: Start, tmp_path_factory: pytest.TempPathFactory
-) -> Interrupted:
-    folder = tmp_path_factory.mktemp("runs")
-    with started("--scenario", viewers, "--output", str(folder / "run.json")) as run:
-        folder.rmdir()
+def test_ctrl_c_ends_a_run_within_five_seconds_with_what_there_is(
+    viewers: str, started: Start, tmp_path: Path
+) -> None:
+    output = tmp_path / "run.json"
+    with started("--scenario", viewers, "--output", str(output)) as run:
         began = time.monotonic()
         run.send_signal(signal.SIGINT)
-        code = run.wait(timeout=LIMIT)
-        return Interrupted(time.monotonic() - began, code, run.complaints)
-
-
-def test_ctrl_c_ends_a_run_within_five_seconds(interrupted: Interrupted) -> None:
-    assert interrupted.seconds < 5
+        assert run.wait(timeout=LIMIT) == 3
+        assert time.monotonic() - began < 5
+    assert "the run was interrupted" in json.loads(output.read_text())["line"]
 
 
 def test_a_record_that_finds_no_place_at_the_end_is_kept_elsewhere(
-    interrupted: Interrupted,
+    viewers: str, started: Start, tmp_path: Path
 ) -> None:
-    assert interrupted.code == 2
-    kept = re.search(
-        r"No such file or directory; the record is in (\S+)$", interrupted.told.strip()
-    )
-    assert kept is not None, interrupted.told
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    with started("--scenario", viewers, "--output", str(folder / "run.json")) as run:
+        folder.rmdir()
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=LIMIT) == 2
+        told = run.complaints.strip()
+    kept = re.search(r"No such file or directory; the record is in (\S+)$", told)
+    assert kept is not None, told
     try:
         assert "the run was interrupted" in Path(kept[1]).read_text()
     finally:
@@ -207,7 +197,8 @@ def test_the_second_ctrl_c_ends_everything_at_once(
             began = time.monotonic()
             run.send_signal(signal.SIGINT)
             assert run.wait(timeout=LIMIT) == 130
-            assert time.monotonic() - began < 2.5
+            # An orderly end waits 5 s for the server alone.
+            assert time.monotonic() - began < 4.5
     assert not (tmp_path / "run.json").exists()
 
 

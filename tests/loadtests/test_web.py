@@ -75,6 +75,7 @@ class Watched:
                     text: str = answer.read().decode()
                     return text
             except urllib.error.HTTPError as error:
+                error.close()
                 return f"{error.code}"
             except OSError:
                 if time.monotonic() > deadline:
