@@ -31,7 +31,7 @@ CORRECT = [
 
 
 # How many checks run beside each other: they wait for most of their time.
-TOGETHER = 10
+TOGETHER = 6
 
 Results = dict[type, list[Result]]
 

@@ -14,7 +14,7 @@ _BEAT = 0.2
 _LONGEST = 3.0
 _WELCOME_BYTES = 4_000_000
 _EVENTS = 20
-_PACE = faults.SlowReader(bytes_per_second=2_000_000.0, chunk_bytes=8_192)
+_PACE = faults.SlowReader(bytes_per_second=500_000.0, chunk_bytes=8_192)
 # What a manager allows a close before it gives up is not much longer.
 _SOON = 0.5
 
