@@ -27,10 +27,37 @@ def patience() -> float:
     return 15.0 * float(os.environ.get("FLOCK_PATIENCE", "1"))
 
 
+# With several workers none of these must be the one that all wait for at the end.
+LONGEST = (
+    "loadtests/test_conditions.py",
+    "loadtests/test_run.py",
+    "flock_ws/test_security.py",
+    "flock_ws/test_page_in_a_browser.py",
+    "test_wheel.py",
+    "test_contract_kit_correct.py",
+    "loadtests/test_users.py",
+    "flock_ws/test_server.py",
+    "contract/test_tcp_runner.py",
+    "contract/test_blackbox.py",
+    "loadtests/test_distributed.py",
+    "test_contract_kit_sockets.py",
+    "test_contract_kit_faulty.py",
+    "contract/test_runner.py",
+    "flock_ws/test_servers.py",
+    "contract/test_streams.py",
+    "loadtests/test_foreign.py",
+    "loadtests/test_web.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files: with several workers none must be the one all wait for."""
-    longest = ("loadtests/test_run.py", "loadtests/test_conditions.py")
-    items.sort(key=lambda item: not any(name in item.nodeid for name in longest))
+    """Begin with the longest files."""
+
+    def place(item: pytest.Item) -> int:
+        file = item.nodeid.partition("::")[0]
+        return next((n for n, name in enumerate(LONGEST) if file.endswith(name)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 @given(strategies.none())
