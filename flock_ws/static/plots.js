@@ -61,9 +61,10 @@ export function plots() {
   const delivered = new Plot("delivered", {
     lines: [{ field: "delivered", colour: "link", fill: true, least: 1 }],
     format: number,
-    caption(series) {
+    caption(series, sample) {
+      if (sample.delivered === undefined) return ["This manager does not count its deliveries."];
       const rates = known(series, "delivered");
-      if (!rates.length) return ["This manager does not count its deliveries."];
+      if (!rates.length) return ["Counting from now on."];
       const published = known(series, "published").at(-1);
       if (!Math.max(...rates)) {
         return [published ? "Events are published, and nobody is there to have them." : "No event was delivered in the last two minutes. Publish with POST /api/events, or serve with --events 50."];

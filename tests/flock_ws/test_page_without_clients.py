@@ -54,6 +54,14 @@ def test_both_columns_of_an_empty_page_end_at_the_same_height(browser: Any, quie
         assert left == right
 
 
+def test_a_page_that_has_seen_one_moment_does_not_say_that_nothing_is_counted(
+    browser: Any, quiet: str
+) -> None:
+    with looking(browser, quiet) as page:
+        told = page.text("#caption-delivered")
+        assert re.match(r"Counting from now on\.|No event was delivered", told)
+
+
 def test_what_it_tells_to_do_fits_on_a_telephone(browser: Any, quiet: str) -> None:
     with looking(browser, quiet) as page:
         page.resize(400, 800)
