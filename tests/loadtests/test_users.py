@@ -1,6 +1,7 @@
 """The users in locustfiles of somebody's own: real locust, real server."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,8 +18,6 @@ pytestmark = pytest.mark.sockets
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "locust-users.md"
 LIMIT = 90.0
-FORKED = ("--processes", "2")
-"""Forks its workers: a thread or a loop that was there before would be in none of them."""
 EVERY_KIND = """
 import sys
 from loadtests import users
@@ -62,6 +61,17 @@ def serving(nursery: Nursery) -> Iterator[str]:
     words = ["--port", "0", "--heartbeat-interval", "0.5", "--pong-timeout", "1"]
     with nursery.start("flock_ws", "serve", *words) as server:
         yield json.loads(server.line())["url"]
+
+
+def forked() -> list[str]:
+    """Let locust fork two workers: a thread or a loop from before would be in neither.
+
+    Its master listens on this machine alone, at a port of its own.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = str(listening.getsockname()[1])
+    where = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    return ["--processes", "2", *where]
 
 
 def locust(path: Path, *words: str, users: int, seconds: int) -> subprocess.Popen[str]:
@@ -114,7 +124,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> dict[str
         paths[name].write_text(text)
     with serving(nursery) as first, serving(nursery) as second:
         started = {
-            "own": locust(paths["own"], *FORKED, "--host", first, users=12, seconds=4),
+            "own": locust(paths["own"], *forked(), "--host", first, users=12, seconds=4),
             "every": locust(paths["every"], "--host", second, users=13, seconds=5),
             "nowhere": locust(paths["nowhere"], users=1, seconds=2),
         }
