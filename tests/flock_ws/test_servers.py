@@ -122,7 +122,7 @@ def test_a_stalled_client_is_evicted_and_a_healthy_one_beside_it_misses_nothing(
     server: str, run: Run, patience: float
 ) -> None:
     async def main() -> None:
-        manager = WebSocketManager(send_timeout=0.1, close_timeout=0.1)
+        manager = WebSocketManager(send_timeout=0.5, close_timeout=0.1)
         async with (
             served(server, manager) as url,
             SocketClient(url) as healthy,
@@ -189,7 +189,7 @@ def test_an_evicted_connection_is_aborted_where_the_server_lets_it(
     run: Run, patience: float
 ) -> None:
     async def main() -> None:
-        manager = WebSocketManager(send_timeout=0.1, close_timeout=0.1)
+        manager = WebSocketManager(send_timeout=0.5, close_timeout=0.1)
         async with served("flock", manager) as url, SocketClient(url, Behaviour.stalled()):
             await until(lambda: manager.clients, patience)
             (websocket,) = manager.clients

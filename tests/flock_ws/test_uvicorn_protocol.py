@@ -109,7 +109,7 @@ def test_a_peer_that_takes_nothing_is_evicted_at_low_traffic_long_before_buffers
     patience: float,
 ) -> None:
     async def main() -> None:
-        manager = WebSocketManager(ack_interval=0.05, ack_timeout=0.2)
+        manager = WebSocketManager(ack_interval=0.05, ack_timeout=1.0)
         async with (
             serving(manager) as served,
             SocketClient(served.url) as healthy,

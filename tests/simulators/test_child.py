@@ -104,7 +104,7 @@ def test_a_server_without_descriptors_serves_who_it_has_and_newcomers_afterwards
                 with few_descriptors(process_id, FdExhaustion(spare=1)):
                     async with SocketClient(url):
                         with pytest.raises(ConnectFailed, match="no answer to the upgrade"):
-                            await SocketClient(url).connect(timeout=0.3)
+                            await SocketClient(url).connect(timeout=1.5)
                     assert old.connected
                 async with SocketClient(url) as new:
                     assert new.connected

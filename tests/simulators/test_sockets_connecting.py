@@ -154,9 +154,9 @@ class TestConnecting:
 
         async def main() -> None:
             async with raw_server(script, upgrades=False) as url:
-                match = r"no answer to the upgrade within 0.05 s"
+                match = r"no answer to the upgrade within 0.5 s"
                 with pytest.raises(ConnectFailed, match=match):
-                    await SocketClient(url).connect(timeout=0.05)
+                    await SocketClient(url).connect(timeout=0.5)
 
         run(main())
 
