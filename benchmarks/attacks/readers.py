@@ -15,6 +15,7 @@ async def unread_answers(served: Served) -> str:
     """Ask for a history of some megabytes, and do not read it."""
     for number in range(5):
         await _publish(served, 10_000, start=number * 100, count=100)
+        await _taken(served, behind_bytes=MIB)
     request = b"GET /api/streaming-history/big HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
     async def dropped() -> float:
@@ -71,6 +72,16 @@ async def _grown(
                 await asyncio.sleep(0.2)
                 grown = round(await count() - before)
     return grown
+
+
+async def _taken(served: Served, *, behind_bytes: int) -> None:
+    """Wait until nobody is further behind: this history is no attack on who reads."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            clients = (await served.http.get("/api/stats")).json()["per_client"]
+            if all(client["lag"]["bytes"] <= behind_bytes for client in clients):
+                return
+            await asyncio.sleep(0.02)
 
 
 async def _publish(served: Served, size_bytes: int, *, start: int, count: int) -> None:
