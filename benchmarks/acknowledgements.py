@@ -13,7 +13,7 @@ import json
 import platform
 import statistics
 
-from command_line import above_zero, at_least_one, end_with, parser_of
+from command_line import above_zero, add_clients, add_rounds, end_with, parser_of
 from pairs import pair
 from readers import allow_files
 
@@ -38,14 +38,9 @@ def main() -> None:
     """Measure both and print the table."""
     parser = parser_of(__doc__)
     add = parser.add_argument
-    add(
-        "--clients",
-        type=at_least_one,
-        default=300,
-        help="sockets on the server (%(default)s)",
-    )
+    add_clients(parser)
     add("--seconds", type=above_zero, default=5.0, help="of each phase (%(default)s)")
-    add("--rounds", type=at_least_one, default=3, help="alternating rounds (%(default)s)")
+    add_rounds(parser)
     arguments = parser.parse_args()
     allow_files(arguments.clients + 200)
     events = max(1, round(arguments.seconds * RATE))

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = ["above_zero", "at_least_one", "end_with", "parser_of"]
+__all__ = ["above_zero", "add_clients", "add_rounds", "at_least_one", "end_with", "parser_of"]
 
 _INTERRUPTED = 130
 
@@ -14,6 +14,20 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
     """Return a parser whose help is the module's docstring as it is written."""
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_clients(parser: argparse.ArgumentParser) -> None:
+    """Let the number of clients be said."""
+    parser.add_argument(
+        "--clients", type=at_least_one, default=300, help="sockets on the server (%(default)s)"
+    )
+
+
+def add_rounds(parser: argparse.ArgumentParser, *, default: int = 3) -> None:
+    """Let the number of rounds be said."""
+    parser.add_argument(
+        "--rounds", type=at_least_one, default=default, help="alternating rounds (%(default)s)"
     )
 
 

@@ -9,7 +9,7 @@ for each delivery, and the bytes that arrive, acknowledgements included. Prints 
 import platform
 import statistics
 
-from command_line import at_least_one, end_with, parser_of
+from command_line import add_clients, add_rounds, at_least_one, end_with, parser_of
 from contestants import COMPRESSING, CONTESTANTS
 from pairs import pair
 from readers import allow_files
@@ -22,19 +22,14 @@ def main() -> None:
     """Measure and print the table."""
     parser = parser_of(__doc__)
     add = parser.add_argument
-    add(
-        "--clients",
-        type=at_least_one,
-        default=300,
-        help="sockets on the server (%(default)s)",
-    )
+    add_clients(parser)
     add(
         "--events",
         type=at_least_one,
         default=100,
         help="broadcasts of each size a round (%(default)s)",
     )
-    add("--rounds", type=at_least_one, default=3, help="alternating rounds (%(default)s)")
+    add_rounds(parser)
     arguments = parser.parse_args()
     allow_files(arguments.clients + 200)
     seen: dict[tuple[str, int], list[tuple[float, float]]] = {}

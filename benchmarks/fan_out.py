@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from command_line import at_least_one, end_with, parser_of
+from command_line import add_clients, add_rounds, at_least_one, end_with, parser_of
 from contestants import CONTESTANTS
 from pairs import Spoiled, pair
 from picture import chart
@@ -142,12 +142,7 @@ def options() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = parser_of(__doc__)
     add = parser.add_argument
-    add(
-        "--clients",
-        type=at_least_one,
-        default=300,
-        help="sockets on the server (%(default)s)",
-    )
+    add_clients(parser)
     add(
         "--events",
         type=at_least_one,
@@ -161,7 +156,7 @@ def options() -> argparse.ArgumentParser:
         default=20,
         help="events published together (%(default)s)",
     )
-    add("--rounds", type=at_least_one, default=5, help="alternating rounds (%(default)s)")
+    add_rounds(parser, default=5)
     add("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="of the Python servers")
     add("--only", nargs="+", choices=[*CONTESTANTS, NODE], metavar="NAME", help="these alone")
     add("--node", choices=("auto", "no"), default="auto", help="Node's ws, where npm is there")
