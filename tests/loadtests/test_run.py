@@ -156,6 +156,15 @@ def test_a_manager_that_forgets_whom_it_drops_leaves_zombies(runs: Runs) -> None
     assert "evicted clients still had their connection at the end" in failed.reasons[0]
 
 
+def test_a_run_too_short_to_fill_the_pipe_is_inconclusive(own: Path, tmp_path: Path) -> None:
+    words = ["--scenario", str(own), "--rate", "50", "--size", "1200", "--duration", "2"]
+    form = load(*words, output=tmp_path / "run.json")
+    assert form["exit_code"] == 3, form["line"]
+    told = " ".join(form["reasons"])
+    assert "after laptops clients stopped reading, and" in told
+    assert "s are needed: try --duration" in told
+
+
 def test_a_server_that_dies_in_the_middle_fails_with_the_time(runs: Runs) -> None:
     judgement, notes = runs.killed
     assert judgement.exit_code == 1
