@@ -60,9 +60,10 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def load(*words: str, output: Path) -> dict[str, Any]:
+def load(own: Path, *words: str, output: Path) -> dict[str, Any]:
     """Run the command in this process; its server and its generator have their own."""
-    code = main(["load", *words, "--output", str(output)])
+    asked = ["--scenario", str(own), "--rate", "50", "--size", "1200", *LENIENT, *words]
+    code = main(["load", *asked, "--output", str(output)])
     form: dict[str, Any] = json.loads(output.read_text())
     assert code == form["exit_code"]
     return form
@@ -74,9 +75,7 @@ def kept(own: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCUST_USERS", "1")
         patch.setenv("LOCUST_PROCESSES", "2")
-        output = tmp_path_factory.mktemp("kept") / "run.json"
-        words = ["--scenario", str(own), "--rate", "50", "--size", "1200"]
-        return load(*words, *LENIENT, output=output)
+        return load(own, output=tmp_path_factory.mktemp("kept") / "run.json")
 
 
 class Killed(NamedTuple):
@@ -157,8 +156,7 @@ def test_a_manager_that_forgets_whom_it_drops_leaves_zombies(runs: Runs) -> None
 
 
 def test_a_run_too_short_to_fill_the_pipe_is_inconclusive(own: Path, tmp_path: Path) -> None:
-    words = ["--scenario", str(own), "--rate", "50", "--size", "1200", "--duration", "2"]
-    form = load(*words, output=tmp_path / "run.json")
+    form = load(own, "--duration", "2", output=tmp_path / "run.json")
     assert form["exit_code"] == 3, form["line"]
     told = " ".join(form["reasons"])
     assert "after laptops clients stopped reading, and" in told
