@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import functools
 import gc
 import signal
 import threading
@@ -22,7 +23,7 @@ from simulators.contract.profile import Profile
 from simulators.contract.quiet import Noise, quiet, virtual_clock
 from simulators.contract.registry import Broken, Check, NotOffered, Unmet
 from simulators.contract.results import Evidence, Result, Verdict
-from simulators.contract.watchdog import TookTooLong, watchdog
+from simulators.contract.watchdog import TookTooLong, watched
 from simulators.errors import (
     OptionError,
     SimDeadlock,
@@ -155,9 +156,8 @@ def run_check(
             contextlib.closing(rest),
             quiet(rest.time),
             contextlib.suppress(TookTooLong),
-            watchdog(_COLLECTING),
         ):
-            gc.collect()
+            watched(gc.collect, _COLLECTING)
     if last.verdict == "pass" and len(runs) > 1:
         last.message += f"; {len(runs)} runs"
     return result_of(check, last.verdict, last.message, seed=last.seed, evidence=last.evidence)
@@ -303,14 +303,14 @@ def run_bounded(
     task: asyncio.Task[Any] | None = None
     with _interrupts() as interrupted:
         try:
-            with watchdog(limit, progress=lambda: loop.steps):
-                task = loop.create_task(work)
-                result = loop.run_until_complete(task)
+            task = loop.create_task(work)
+            run = functools.partial(loop.run_until_complete, task)
+            result = watched(run, limit, progress=lambda: loop.steps)
         except BaseException as raised:  # noqa: BLE001  # a manager may raise anything; Ctrl-C comes below
             error = raised
         # What a manager leaves behind may spin or block as well.
-        with contextlib.suppress(BaseException), watchdog(min(limit, _ENDING)):
-            _end(loop)
+        with contextlib.suppress(BaseException):
+            watched(functools.partial(_end, loop), min(limit, _ENDING))
         if task is None:
             work.close()
         _keep(loop)

@@ -6,6 +6,9 @@ machine nobody is accused of what the others did.
 In the main thread it is a timer signal, which also ends ``time.sleep``. In another thread, and
 where there is no such signal, an exception is put into the thread from outside; that ends a spin,
 and a wait only when it is over.
+
+What is watched is given as a function. At the end of a ``with`` the exception could arrive before
+any line of the context manager runs: the watch would go on, and hit whoever comes next.
 """
 
 import ctypes
@@ -13,17 +16,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
+from typing import TypeVar
 
 from simulators.starvation import starved
 
-__all__ = ["LAST_RESORTS", "TookTooLong", "watchdog"]
+__all__ = ["LAST_RESORTS", "TookTooLong", "watched"]
 
 _LOOKS = 4
 _AGAIN = 0.1
 _SWALLOWED = 50
+
+_T = TypeVar("_T")
 
 _HOPELESS = (
     "this manager computes without end and catches whatever stops it; nothing in this process can "
@@ -71,34 +76,40 @@ class _Patience:
         return now - self._since >= self._standstill or now >= self._end
 
 
-@contextmanager
-def watchdog(
-    standstill: float, *, most: float = 60.0, progress: Callable[[], int] = lambda: 0
-) -> Iterator[None]:
-    """Raise `TookTooLong` in this thread if the block makes no progress for a while.
+def watched(
+    work: Callable[[], _T],
+    standstill: float,
+    *,
+    most: float = 60.0,
+    progress: Callable[[], int] = lambda: 0,
+) -> _T:
+    """Call `work`, and raise `TookTooLong` in it if it makes no progress for a while.
 
-    It is raised again every 0.1 s, for code that catches everything.
+    It is raised again every 0.1 s, for code that catches everything, and never after this
+    function has ended.
 
     Args:
+        work: what to call, in this thread.
         standstill: seconds of real time in which `progress` must change.
-        most: seconds of real time that the block may take at all. Of both, those in which the
+        most: seconds of real time that the work may take at all. Of both, those in which the
             thread was ready and had no core do not count, where the system tells.
         progress: any number that changes while things go on, such as the steps of a loop.
+
+    Returns:
+        What `work` returns.
+
+    Raises:
+        TookTooLong: `work` did not end by itself.
     """
     patience = _Patience(standstill, most=most, progress=progress)
     pause = standstill / _LOOKS
     if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
-        with _alarm(patience, pause):
-            yield
-    else:
-        with _other_thread(patience, pause):
-            yield
+        return _with_alarm(work, patience, pause)
+    return _with_watcher(work, patience, pause)
 
 
-@contextmanager
-def _alarm(patience: _Patience, pause: float) -> Iterator[None]:
+def _with_alarm(work: Callable[[], _T], patience: _Patience, pause: float) -> _T:
     armed = True
-
     rings = 0
 
     def ring(_: int, frame: FrameType | None) -> None:
@@ -118,37 +129,53 @@ def _alarm(patience: _Patience, pause: float) -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, pause, pause)
     try:
-        yield
+        return work()
     finally:
         armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
-@contextmanager
-def _other_thread(patience: _Patience, pause: float) -> Iterator[None]:
+def _with_watcher(work: Callable[[], _T], patience: _Patience, pause: float) -> _T:
+    # Bare locks: an exception in the middle of what is written in Python, such as
+    # `threading.Event.set`, would leave it locked.
+    stop, stopped = threading.Lock(), threading.Lock()
+    stop.acquire()
+    stopped.acquire()
     target = threading.get_ident()
-    done = threading.Event()
-    lock = threading.Lock()
+    armed = over = False
 
     def watch() -> None:
+        nonlocal over
         wait = pause
-        while not done.wait(wait):
-            with lock:
-                if not done.is_set() and patience.is_over():
-                    wait = _AGAIN
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(target), ctypes.py_object(TookTooLong)
-                    )
+        while not stop.acquire(timeout=wait):
+            if armed and patience.is_over():
+                wait = _AGAIN
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(target), ctypes.py_object(TookTooLong)
+                )
+        over = True
+        stopped.release()
 
-    watcher = threading.Thread(target=watch, name="flock-ws watchdog", daemon=True)
-    watcher.start()
+    def end() -> None:
+        if stop.locked():
+            stop.release()
+        stopped.acquire(blocking=not over)
+
+    threading.Thread(target=watch, name="flock-ws watchdog", daemon=True).start()
     try:
-        yield
+        armed = True
+        return work()
     finally:
-        with lock:
-            done.set()
-        watcher.join()
+        # Nothing can come before this line, nor between it and the first `try`.
+        armed = False
+        try:
+            try:
+                end()
+            except TookTooLong:  # it was in the thread already
+                end()
+        except TookTooLong:  # it was on its way
+            end()
 
 
 def _spot(frame: FrameType | None) -> str:

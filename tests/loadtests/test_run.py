@@ -156,7 +156,7 @@ def test_a_manager_that_forgets_whom_it_drops_leaves_zombies(runs: Runs) -> None
 
 
 def test_a_run_too_short_to_fill_the_pipe_is_inconclusive(own: Path, tmp_path: Path) -> None:
-    form = load(own, "--duration", "2", output=tmp_path / "run.json")
+    form = load(own, "--duration", "1", output=tmp_path / "run.json")
     assert form["exit_code"] == 3, form["line"]
     told = " ".join(form["reasons"])
     assert "after laptops clients stopped reading, and" in told

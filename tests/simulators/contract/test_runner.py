@@ -226,14 +226,16 @@ def test_a_factory_that_is_none_is_refused() -> None:
 STUBBORN = """
 from simulators.contract import watchdog
 
-watchdog._AGAIN = 0.005
-with watchdog.watchdog(0.02):
+def spin():
     while True:
         try:
             while True:
                 pass
         except BaseException:
             pass
+
+watchdog._AGAIN = 0.005
+watchdog.watched(spin, 0.02)
 """
 
 

@@ -1,4 +1,7 @@
+import contextlib
+import functools
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -56,11 +59,29 @@ def test_a_thread_that_is_not_the_main_one_is_judged_by_its_own_wait_for_a_core(
     monkeypatch.setattr(watchdog, "starved", asked.append)
 
     def spin() -> None:
-        with watchdog.watchdog(0.01):
-            while True:
-                pass
+        while True:
+            pass
 
     with ThreadPoolExecutor(1) as pool:
         watched = pool.submit(threading.get_native_id).result()
-        assert isinstance(pool.submit(spin).exception(), TookTooLong)
+        assert isinstance(pool.submit(watchdog.watched, spin, 0.01).exception(), TookTooLong)
     assert set(asked) == {watched}
+
+
+def test_work_that_ends_when_it_is_just_being_stopped_leaves_nobody_to_strike_again() -> None:
+    def work(milliseconds: int) -> None:
+        end = time.perf_counter() + milliseconds / 1e3
+        while time.perf_counter() < end:
+            pass
+
+    def one(milliseconds: int) -> None:
+        with contextlib.suppress(TookTooLong):
+            watchdog.watched(functools.partial(work, milliseconds), 0.002)
+
+    with ThreadPoolExecutor(1) as pool:
+        for number in range(90):
+            pool.submit(one, 4 + number % 9).result(timeout=5)
+        left = [thread for thread in threading.enumerate() if thread.name == "flock-ws watchdog"]
+        for watcher in left:
+            watcher.join(timeout=5)
+        assert not any(watcher.is_alive() for watcher in left)
