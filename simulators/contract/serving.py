@@ -18,7 +18,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from simulators.contract.watchdog import TookTooLong
+from simulators.contract.watchdog import TookTooLong, strike
 from simulators.errors import OptionError, SimulatorError
 
 __all__ = ["ServeFailed", "ServerDied", "ServerThread", "why_not_served"]
@@ -202,9 +202,7 @@ class ServerThread:
         for _ in range(_STRIKES):
             if not self._thread.is_alive():
                 return
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(TookTooLong)
-            )
+            strike(self._thread.ident or 0)
             self._thread.join(_STRIKE_EVERY)
         self.left_running = self._thread.is_alive()
 

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from simulators.starvation import starved
 
-__all__ = ["LAST_RESORTS", "TookTooLong", "watched"]
+__all__ = ["LAST_RESORTS", "TookTooLong", "strike", "watched"]
 
 _LOOKS = 4
 _AGAIN = 0.1
@@ -151,9 +151,7 @@ def _with_watcher(work: Callable[[], _T], patience: _Patience, pause: float) -> 
         while not stop.acquire(timeout=wait):
             if armed and patience.is_over():
                 wait = _AGAIN
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(target), ctypes.py_object(TookTooLong)
-                )
+                strike(target)
         over = True
         stopped.release()
 
@@ -176,6 +174,18 @@ def _with_watcher(work: Callable[[], _T], patience: _Patience, pause: float) -> 
                 end()
         except TookTooLong:  # it was on its way
             end()
+
+
+def strike(thread: int) -> None:
+    """Have `TookTooLong` raised in a thread, when it next runs a line of Python.
+
+    Args:
+        thread: its identifier. Whether that thread still lives is the caller's to know: the
+            system gives the number out again.
+    """
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), ctypes.py_object(TookTooLong)
+    )
 
 
 def _spot(frame: FrameType | None) -> str:
