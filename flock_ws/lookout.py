@@ -49,6 +49,7 @@ class Lookout:
         connections: the application's own record of open sockets.
         process: what is known of the process; it should be cheap.
         extras: what else goes into each sample, asked for each time.
+        clock: tells in seconds what a sample cost; the loop's own may stand still within a turn.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class Lookout:
         connections: Callable[[], list[dict[str, Any]]],
         process: Callable[[], dict[str, Any]],
         extras: Callable[[], dict[str, Any]] = dict,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._manager = manager
         self._connections = connections
         self._process = process
         self._extras = extras
+        self._clock = clock
         self._started = time.time()
         self._next = -math.inf
         self._last: Sample = {}
@@ -79,11 +82,10 @@ class Lookout:
         """Return the current sample; take one if the last is old enough."""
         now = asyncio.get_running_loop().time()
         if now >= self._next:
-            # The loop's own clock may stand still within one of its turns.
-            began = time.monotonic()
+            began = self._clock()
             self._last = self._take(now)
             self._text = json.dumps(self._last, default=str)
-            cost = time.monotonic() - began
+            cost = self._clock() - began
             self._next = now + max(_INTERVAL, cost / _SHARE)
         return self._last
 

@@ -2,12 +2,9 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
-from flock_ws import WebSocketManager, lookout
+from flock_ws import WebSocketManager
 from flock_ws.events import StreamingOutputEvent
 from flock_ws.lookout import LANES, Lookout
 from simulators import FakeClient, HealthyClient, SlowClient, StalledClient, sim_test
@@ -37,8 +34,12 @@ def looking(
     *,
     connections: Callable[[], list[dict[str, Any]]] = list,
     extras: Callable[[], dict[str, Any]] = dict,
+    clock: Callable[[], float] = float,
 ) -> Lookout:
-    return Lookout(manager, connections=connections, process=lambda: {"pid": 1}, extras=extras)
+    """Return a lookout whose samples cost nothing, however long the machine takes for them."""
+    return Lookout(
+        manager, connections=connections, process=lambda: {"pid": 1}, extras=extras, clock=clock
+    )
 
 
 def connection(name: str, *, in_pool: bool | None) -> dict[str, Any]:
@@ -99,11 +100,8 @@ async def test_all_who_ask_at_the_same_time_get_the_same_sample() -> None:
 
 
 @sim_test
-async def test_a_sample_that_is_dear_is_taken_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count(step=0.1)
-    dear = SimpleNamespace(monotonic=lambda: next(clock), time=lambda: 0.0)
-    monkeypatch.setattr(lookout, "time", dear)
-    looks = looking(WebSocketManager())
+async def test_a_sample_that_is_dear_is_taken_less_often() -> None:
+    looks = looking(WebSocketManager(), clock=itertools.count(step=0.1).__next__)
     first = looks.sample()
     await asyncio.sleep(4.9)
     assert looks.sample() is first
