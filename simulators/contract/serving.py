@@ -80,6 +80,9 @@ class ServerThread:
         self._listening = threading.Event()
         self._error: BaseException | None = None
         self._stopping = False
+        # Whoever puts an exception into the thread holds this, and asks first whether it may.
+        self._striking = threading.Lock()
+        self._spared = False
         self._thread = threading.Thread(target=self._run, name="flock-ws server", daemon=True)
 
     def start(self) -> None:
@@ -129,6 +132,24 @@ class ServerThread:
         loop = self._loop = asyncio.new_event_loop()
         loop.set_exception_handler(lambda *_: None)
         try:
+            try:
+                self._serve(loop)
+            finally:
+                # Nothing can come before this line, and after this loop nobody strikes.
+                while not self._spared:
+                    try:
+                        with self._striking:
+                            self._spared = True
+                    except TookTooLong:  # it was on its way
+                        pass
+                _forget_tasks(loop)
+                loop.close()
+                self._listener.close()
+        except TookTooLong as error:  # it came while what was served had just ended
+            self._error = self._error or error
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
             loop.run_until_complete(self._server.serve(sockets=[self._listener]))
             _cancel_all(loop)
         except BaseException as error:  # noqa: BLE001  # whatever a manager raises is looked at
@@ -139,9 +160,6 @@ class ServerThread:
             self._abort()
             with contextlib.suppress(BaseException):
                 loop.run_until_complete(asyncio.sleep(0))
-            _forget_tasks(loop)
-            loop.close()
-            self._listener.close()
 
     @property
     def ident(self) -> int | None:
@@ -200,10 +218,14 @@ class ServerThread:
                 self._loop.call_soon_threadsafe(self._give_up)
         self._thread.join(_STOP)
         for _ in range(_STRIKES):
-            if not self._thread.is_alive():
-                return
-            strike(self._thread.ident or 0)
+            with self._striking:
+                if self._spared or not self._thread.is_alive():
+                    break
+                strike(self._thread.ident or 0)
             self._thread.join(_STRIKE_EVERY)
+        if self._spared:
+            # Hardly more than lines of ours is left to it, whatever a busy machine takes for them.
+            self._thread.join(_START)
         self.left_running = self._thread.is_alive()
 
     def _give_up(self) -> None:
