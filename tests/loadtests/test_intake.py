@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,18 +100,21 @@ def test_what_comes_after_the_close_frame_is_counted_apart() -> None:
     assert (member.received, member.after_close, member.pings) == (1, 2, 0)
 
 
-def test_the_time_between_two_pings_is_kept_and_held_against_the_heartbeat() -> None:
+def test_the_time_between_two_pings_is_kept_and_held_against_the_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heartbeat = built_in("heartbeat").server["heartbeat_interval"]
+    pings = iter((0.0, 0.9 * heartbeat, 1.95 * heartbeat))
+    monkeypatch.setattr("loadtests.intake.time", SimpleNamespace(monotonic=pings.__next__))
     taking = Taking(scenario="heartbeat")
     member, take = taking.member()
     for _ in range(3):
         take(PING)
-    intake = taking.intake
-    assert (member.pings, intake.ping_intervals.count, intake.ping_jitter.count) == (3, 2, 2)
-    # Three pings about at once, where the scenario asks for one each so many seconds: of those
-    # closest together, what is missing is the most.
-    heartbeat = built_in("heartbeat").server["heartbeat_interval"]
-    missing = heartbeat - intake.ping_intervals.minimum
-    assert intake.ping_jitter.maximum == pytest.approx(missing, rel=0.02)
+    intervals, jitter = taking.intake.ping_intervals, taking.intake.ping_jitter
+    assert (member.pings, intervals.count, jitter.count) == (3, 2, 2)
+    kept = (intervals.minimum, intervals.maximum, jitter.minimum, jitter.maximum)
+    asked = [share * heartbeat for share in (0.9, 1.05, 0.05, 0.1)]
+    assert kept == pytest.approx(asked, rel=0.02)
 
 
 def test_pings_to_who_reads_badly_say_nothing_about_the_heartbeat() -> None:

@@ -39,8 +39,10 @@ def test_a_server_that_closes_its_loop_is_struck_no_more(
     server.stop()
     assert server.left_running
     assert struck == []
+    monkeypatch.undo()
     cores.set()
     server.stop()
+    assert not server.left_running
 
 
 async def running_loop() -> asyncio.AbstractEventLoop:
