@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from simulators.contract.watchdog import TookTooLong, strike
 from simulators.errors import OptionError, SimulatorError
+from simulators.starvation import starved
 
 __all__ = ["ServeFailed", "ServerDied", "ServerThread", "why_not_served"]
 
@@ -216,17 +217,26 @@ class ServerThread:
         if self._loop is not None and self._server is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._give_up)
-        self._thread.join(_STOP)
+        self._wait(_STOP)
         for _ in range(_STRIKES):
             with self._striking:
                 if self._spared or not self._thread.is_alive():
                     break
                 strike(self._thread.ident or 0)
-            self._thread.join(_STRIKE_EVERY)
+            self._wait(_STRIKE_EVERY)
         if self._spared:
             # Hardly more than lines of ours is left to it, whatever a busy machine takes for them.
             self._thread.join(_START)
         self.left_running = self._thread.is_alive()
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for the end of the thread; the time in which it had no core is not counted."""
+        most = time.monotonic() + _START
+        without = starved(self._thread.native_id)
+        while seconds > 0 and self._thread.is_alive() and time.monotonic() < most:
+            self._thread.join(seconds)
+            before, without = without, starved(self._thread.native_id)
+            seconds = (without or 0.0) - (before or 0.0)
 
     def _give_up(self) -> None:
         self._server.should_exit = True

@@ -45,5 +45,28 @@ def test_a_server_that_closes_its_loop_is_struck_no_more(
     assert not server.left_running
 
 
+def test_a_server_is_not_struck_for_the_time_in_which_it_had_no_core(
+    monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    cores, asked, struck = threading.Event(), list[int | None](), list[int]()
+
+    def a_little_more_each_time(thread: int | None) -> float:
+        asked.append(thread)
+        if len(asked) == 5:
+            cores.set()
+        return len(asked) * 0.01
+
+    server = ServerThread(nothing)
+    server.start()
+    loop = server.submit(running_loop).result(timeout=patience)
+    loop.call_soon_threadsafe(cores.wait, patience)
+    monkeypatch.setattr(serving, "starved", a_little_more_each_time)
+    monkeypatch.setattr(serving, "strike", struck.append)
+    monkeypatch.setattr(serving, "_STOP", 0.01)
+    server.stop()
+    assert struck == []
+    assert not server.left_running
+
+
 async def running_loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
