@@ -42,6 +42,7 @@ count = 4
 [limits]
 generator_lag = 5
 generator_cpu = 5
+publisher_late = 5
 """
 
 

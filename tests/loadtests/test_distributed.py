@@ -36,7 +36,7 @@ SCENARIO = {
         {"name": "healthy", "user": "viewer", "count": HEALTHY},
         {"name": "stalled", "user": "stalled", "count": 3},
     ],
-    "limits": {"generator_lag": 5, "generator_cpu": 5},
+    "limits": {"generator_lag": 5, "generator_cpu": 5, "publisher_late": 5},
 }
 
 

@@ -40,6 +40,7 @@ thresholds = ["healthy.latency.p99 < 5", "healthy.lost == 0"]
 [limits]
 generator_lag = 5
 generator_cpu = 5
+publisher_late = 5
 
 [[cohorts]]
 name = "healthy"

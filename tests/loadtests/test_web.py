@@ -34,6 +34,7 @@ count = 4
 # A busy machine would be the first reason not to tell.
 generator_lag = 5
 generator_cpu = 5
+publisher_late = 5
 """
 LIMIT = 60.0
 
