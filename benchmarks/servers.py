@@ -32,6 +32,8 @@ from typing import Any
 from command_line import end_with, parser_of
 from probes import CLOSE_LIMIT, LOOPS, SERVERS
 
+from loadtests.ports import ReservedPort
+
 HERE = Path(__file__).resolve().parent
 # The page goes to this process's own output.
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -43,31 +45,31 @@ interrupted = threading.Event()
 @contextlib.contextmanager
 def running(name: str, loop: str) -> Iterator[int]:
     """Start a server in a process group of its own; give its port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    if name == "granian":
-        options = ["--interface", "asginl", "--loop", loop, "--port", str(port), "--no-log"]
-        command = ["-m", "granian", *options, "--working-dir", str(HERE), "probes:probe"]
-    else:
-        command = [str(HERE / "probes.py"), name, "--loop", loop, "--port", str(port)]
-    process = subprocess.Popen(  # noqa: S603 # our own script, or granian
-        [sys.executable, *command], start_new_session=True, **QUIET
-    )
-    # Whoever presses Ctrl-C twice ends the threads that would kill it.
-    atexit.register(end, process)
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"{name} on {loop} did not start: {command}") from None
-                time.sleep(0.1)
-        yield port
-    finally:
-        end(process)
+    with ReservedPort("127.0.0.1") as reserved:
+        port = reserved.port
+        if name == "granian":
+            options = ["--interface", "asginl", "--loop", loop, "--port", str(port), "--no-log"]
+            command = ["-m", "granian", *options, "--working-dir", str(HERE), "probes:probe"]
+        else:
+            command = [str(HERE / "probes.py"), name, "--loop", loop, "--port", str(port)]
+        process = subprocess.Popen(  # noqa: S603 # our own script, or granian
+            [sys.executable, *command], start_new_session=True, **QUIET
+        )
+        # Whoever presses Ctrl-C twice ends the threads that would kill it.
+        atexit.register(end, process)
+        try:
+            deadline = time.monotonic() + 30
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                    break
+                except OSError:
+                    if process.poll() is not None or time.monotonic() > deadline:
+                        raise SystemExit(f"{name} on {loop} did not start: {command}") from None
+                    time.sleep(0.1)
+            yield port
+        finally:
+            end(process)
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

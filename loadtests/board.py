@@ -2,12 +2,12 @@
 
 import http.client
 import json
-import socket
 from http import HTTPStatus
 from pathlib import Path
 
 from loadtests.errors import LoadTestError
 from loadtests.live import History, Progress
+from loadtests.ports import ReservedPort
 
 __all__ = ["LIVE", "REPORT_FILE", "STOP", "VARIABLE", "Board"]
 
@@ -29,7 +29,7 @@ class Board:
     """The running side of it.
 
     It is no protection: whoever reaches the port can start and stop the run, so it listens on this
-    machine alone.
+    machine alone. `close` it when locust has ended.
 
     Args:
         folder: must be there.
@@ -44,7 +44,8 @@ class Board:
     """
 
     def __init__(self, folder: Path, *, port: int) -> None:
-        self.folder, self.port = folder, _free(port)
+        self.folder, self._reserved = folder, _reserved(port)
+        self.port = self._reserved.port
         self._history = History()
         self._write(over=None)
 
@@ -79,21 +80,21 @@ class Board:
         _replace(self.folder / REPORT_FILE, html)
         self._write(over=line)
 
+    def close(self) -> None:
+        """Let go of the port."""
+        self._reserved.close()
+
     def _write(self, *, over: str | None) -> None:
         form = {**self._history.to_json(), "over": over}
         _replace(self.folder / LIVE, json.dumps(form))
 
 
-def _free(port: int) -> int:
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((_HOST, port))
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise LoadTestError(f"--web cannot listen on {_HOST}:{port}: {reason}") from None
-        chosen: int = trial.getsockname()[1]
-    return chosen
+def _reserved(port: int) -> ReservedPort:
+    try:
+        return ReservedPort(_HOST, port)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LoadTestError(f"--web cannot listen on {_HOST}:{port}: {reason}") from None
 
 
 def _replace(path: Path, text: str) -> None:

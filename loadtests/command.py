@@ -5,7 +5,7 @@ import shlex
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from loadtests import access, bounds, catalogue, generator, papers, web
@@ -170,7 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Interrupts() as interrupts, ExitStack() as stack:
         board = None
         if arguments.web is not None:
-            board = Board(_folder(stack), port=arguments.web)
+            board = stack.enter_context(closing(Board(_folder(stack), port=arguments.web)))
         watching = stack.enter_context(ExitStack())
 
         def begun(begun: Begun) -> None:

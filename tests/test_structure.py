@@ -268,6 +268,7 @@ ORDER = {
         "report",
         "papers",
         "live",
+        "ports",
         "board",
         "screen",
         "web",

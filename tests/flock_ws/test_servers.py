@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from flock_ws.closing import connection_of
 from flock_ws.events import StreamingOutputEvent
 from flock_ws.server import listening_socket
 from flock_ws.uvicorn_protocol import FlockWebSocketProtocol
+from loadtests.ports import ReservedPort
 from simulators.behaviours import Behaviour
 from simulators.sockets import SocketClient
 from tests.flock_ws.scene import said
@@ -233,22 +233,22 @@ def granian(request: pytest.FixtureRequest) -> Iterator[Granian]:
     for package in ("granian", request.param):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed: pip install --group servers")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    options = ["--interface", "asgi", "--loop", request.param, "--port", str(port), "--no-log"]
-    command = [sys.executable, "-m", "granian", *options, "--factory", "flock_ws.app:create_app"]
-    process = subprocess.Popen(command, start_new_session=True)  # noqa: S603  # all of it is above
-    try:
-        for _ in range(300):
-            with contextlib.suppress(OSError):
-                Granian(port).ask("GET", "/api/stats")
-                break
-            assert process.poll() is None, "granian did not start"
-            time.sleep(0.05)  # not in a loop's thread; the process has no event to wait for
-        yield Granian(port)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with ReservedPort("127.0.0.1") as reserved:
+        where = ["--port", str(reserved.port), "--factory", "flock_ws.app:create_app"]
+        options = ["--interface", "asgi", "--loop", request.param, "--no-log", *where]
+        command = [sys.executable, "-m", "granian", *options]
+        process = subprocess.Popen(command, start_new_session=True)  # noqa: S603  # all of it is above
+        try:
+            for _ in range(300):
+                with contextlib.suppress(OSError):
+                    Granian(reserved.port).ask("GET", "/api/stats")
+                    break
+                assert process.poll() is None, "granian did not start"
+                time.sleep(0.05)  # not in a loop's thread; the process has no event to wait for
+            yield Granian(reserved.port)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def test_on_granian_a_stalled_client_is_evicted_and_a_healthy_one_misses_nothing(

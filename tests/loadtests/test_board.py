@@ -1,7 +1,10 @@
+import contextlib
 import http.server
 import json
 import socket
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,8 +31,13 @@ def step(time: float) -> Progress:
     )
 
 
-def test_what_is_told_can_be_read_from_the_folder_at_any_time(tmp_path: Path) -> None:
-    board = Board(tmp_path, port=0)
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    with contextlib.closing(Board(tmp_path, port=0)) as board:
+        yield board
+
+
+def test_what_is_told_can_be_read_from_the_folder_at_any_time(board: Board, tmp_path: Path) -> None:
     assert json.loads((tmp_path / LIVE).read_text())["charts"] == []
     board.progress(step(1.0))
     told = json.loads((tmp_path / LIVE).read_text())
@@ -39,18 +47,22 @@ def test_what_is_told_can_be_read_from_the_folder_at_any_time(tmp_path: Path) ->
     ]
 
 
-def test_the_end_puts_up_the_report_before_it_says_so(tmp_path: Path) -> None:
-    board = Board(tmp_path, port=0)
+def test_the_end_puts_up_the_report_before_it_says_so(board: Board, tmp_path: Path) -> None:
     board.progress(step(1.0))
     board.finish("PASS: all", html="<!doctype html>")
     assert (tmp_path / REPORT_FILE).read_text() == "<!doctype html>"
     assert json.loads((tmp_path / LIVE).read_text())["over"] == "PASS: all"
 
 
-def test_it_listens_on_this_machine_alone(tmp_path: Path) -> None:
-    board = Board(tmp_path, port=0)
+def test_it_listens_on_this_machine_alone(board: Board) -> None:
     assert board.words == ["--web-host", "127.0.0.1", "--web-port", str(board.port)]
     assert board.url == f"http://127.0.0.1:{board.port}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a port can be held for locust there alone")
+def test_nobody_takes_its_port_before_locust_listens(board: Board) -> None:
+    with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+        other.bind(("127.0.0.1", board.port))
 
 
 def test_a_port_that_is_taken_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -65,7 +77,7 @@ def test_a_port_that_cannot_be_is_an_error_too(tmp_path: Path) -> None:
         Board(tmp_path, port=70_000)
 
 
-def test_stopping_asks_locust_in_the_name_of_the_run(tmp_path: Path) -> None:
+def test_stopping_asks_locust_in_the_name_of_the_run(board: Board) -> None:
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -77,7 +89,6 @@ def test_stopping_asks_locust_in_the_name_of_the_run(tmp_path: Path) -> None:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    board = Board(tmp_path, port=0)
     assert not board.stop()
     with http.server.HTTPServer(("127.0.0.1", board.port), Handler) as server:
         thread = threading.Thread(target=server.handle_request)

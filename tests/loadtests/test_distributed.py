@@ -1,7 +1,6 @@
 """Runs in several processes: nothing is lost on the way to the master, or it is said so."""
 
 import contextlib
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +12,7 @@ import pytest
 from loadtests import generator
 from loadtests.errors import LoadTestError
 from loadtests.generator import Crew
+from loadtests.ports import ReservedPort
 from loadtests.record import Record
 from loadtests.run import execute
 from loadtests.scenario import Scenario
@@ -40,12 +40,6 @@ SCENARIO = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 @contextlib.contextmanager
 def guest(address: str) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(  # noqa: S603 - our own program
@@ -60,8 +54,11 @@ def guest(address: str) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[Record, int]]:
     """A run of a worker here and of one that joined; the users of the first are slow to stop."""
-    address = f"127.0.0.1:{free_port()}"
-    with pytest.MonkeyPatch.context() as patch, guest(address) as process:
+    with (
+        ReservedPort("127.0.0.1") as reserved,
+        guest(address := f"127.0.0.1:{reserved.port}") as process,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setattr(generator, "LOCUSTFILE", SLOW_STOP)
         scenario = Scenario.from_json(SCENARIO)
         record = execute(scenario, crew=Crew(workers=1, guests=1, bind=address))

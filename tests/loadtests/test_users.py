@@ -1,7 +1,6 @@
 """The users in locustfiles of somebody's own: real locust, real server."""
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from loadtests.kinds import KINDS
+from loadtests.ports import ReservedPort
 from tests.nursery import Nursery
 
 pytestmark = pytest.mark.sockets
@@ -63,15 +63,13 @@ def serving(nursery: Nursery) -> Iterator[str]:
         yield json.loads(server.line())["url"]
 
 
-def forked() -> list[str]:
+def forked(port: int) -> list[str]:
     """Let locust fork two workers: a thread or a loop from before would be in neither.
 
     Its master listens on this machine alone, at a port of its own.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = str(listening.getsockname()[1])
-    where = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
-    return ["--processes", "2", *where]
+    where = ["--master-bind-host", "127.0.0.1", "--master-bind-port", f"{port}"]
+    return ["--processes", "2", *where, "--master-port", f"{port}"]
 
 
 def locust(path: Path, *words: str, users: int, seconds: int) -> subprocess.Popen[str]:
@@ -122,9 +120,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> dict[str
     paths = {name: folder / f"{name}.py" for name in files}
     for name, text in files.items():
         paths[name].write_text(text)
-    with serving(nursery) as first, serving(nursery) as second:
+    with ReservedPort("127.0.0.1") as master, serving(nursery) as first, serving(nursery) as second:
         started = {
-            "own": locust(paths["own"], *forked(), "--host", first, users=12, seconds=4),
+            "own": locust(paths["own"], *forked(master.port), "--host", first, users=12, seconds=4),
             "every": locust(paths["every"], "--host", second, users=13, seconds=5),
             "nowhere": locust(paths["nowhere"], users=1, seconds=2),
         }

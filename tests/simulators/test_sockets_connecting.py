@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -13,6 +12,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
+from loadtests.ports import ReservedPort
 from simulators.behaviours import Behaviour
 from simulators.errors import SimulatorError
 from simulators.sockets import ConnectFailed, SocketClient
@@ -92,13 +92,12 @@ class TestConnecting:
         return errors[0]
 
     def test_nobody_listens(self, run: Run) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            port = unused.getsockname()[1]
-
-        error = self.fails(run, f"ws://127.0.0.1:{port}/ws", f"nothing listens at 127.0.0.1:{port}")
+        with ReservedPort("127.0.0.1") as unused:
+            where = f"127.0.0.1:{unused.port}"
+            error = self.fails(run, f"ws://{where}/ws", f"nothing listens at {where}")
 
         assert error.status is None
-        assert error.url == f"ws://127.0.0.1:{port}/ws"
+        assert error.url == f"ws://{where}/ws"
 
     @pytest.mark.parametrize("url", ["http://x/", "ws:///x", "ws://x:y/", "x", "ws://x/a b"])
     def test_no_websocket_url(self, url: str) -> None:

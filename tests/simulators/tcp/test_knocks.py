@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from loadtests.ports import ReservedPort
 from simulators.behaviours import Behaviour
 from simulators.errors import OptionError
 from simulators.faults import (
@@ -78,10 +79,10 @@ def test_a_server_that_never_answers_is_silent() -> None:
 
 def test_a_server_that_is_not_there_is_unreachable() -> None:
     async def main() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            url = f"ws://127.0.0.1:{unused.getsockname()[1]}/"
-        async with HandshakeClient(url, ConnectSilent()) as client:
-            answer = await client.answer()
+        with ReservedPort("127.0.0.1") as unused:
+            url = f"ws://127.0.0.1:{unused.port}/"
+            async with HandshakeClient(url, ConnectSilent()) as client:
+                answer = await client.answer()
         assert (answer.outcome, "nothing listens" in answer.reason) == ("unreachable", True)
 
     asyncio.run(main())

@@ -1,7 +1,6 @@
 """The relay: what goes wrong on the way, between a real client and a real server."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from loadtests.ports import ReservedPort
 from simulators.behaviours import Behaviour
 from simulators.errors import NotSeen, OptionError, SimulatorError
 from simulators.faults import (
@@ -459,10 +459,9 @@ class TestMistakes:
 
     def test_a_server_that_is_not_there_ends_the_connection(self) -> None:
         async def main() -> None:
-            with socket.create_server(("127.0.0.1", 0)) as unused:
-                url = f"ws://127.0.0.1:{unused.getsockname()[1]}/"
-            async with Relay(url) as relay:
-                with pytest.raises(ConnectFailed):
-                    await SocketClient(relay.url).connect()
+            with ReservedPort("127.0.0.1") as unused:
+                async with Relay(f"ws://127.0.0.1:{unused.port}/") as relay:
+                    with pytest.raises(ConnectFailed):
+                        await SocketClient(relay.url).connect()
 
         asyncio.run(main())
