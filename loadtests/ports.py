@@ -23,7 +23,7 @@ class ReservedPort:
         port: its number.
 
     Raises:
-        OSError: somebody listens there, or may not.
+        OSError: somebody has it, or this process may not have it.
         OverflowError: there is no such port.
     """
 

@@ -59,13 +59,19 @@ def test_a_server_is_not_struck_for_the_time_in_which_it_had_no_core(
     server = ServerThread(nothing)
     server.start()
     loop = server.submit(running_loop).result(timeout=patience)
+    its_thread = server.submit(native_id).result(timeout=patience)
     loop.call_soon_threadsafe(cores.wait, patience)
     monkeypatch.setattr(serving, "starved", a_little_more_each_time)
     monkeypatch.setattr(serving, "strike", struck.append)
     monkeypatch.setattr(serving, "_STOP", 0.01)
     server.stop()
     assert struck == []
+    assert set(asked) == {its_thread}
     assert not server.left_running
+
+
+async def native_id() -> int:
+    return threading.get_native_id()
 
 
 async def running_loop() -> asyncio.AbstractEventLoop:
